@@ -1,0 +1,69 @@
+#pragma once
+// A non-blocking byte stream with a known peer: a TCP socket, TLS over one, or an HBONE stream.
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "userspace-proxy/base/address.h"
+#include "userspace-proxy/base/fd.h"
+#include "userspace-proxy/base/loop.h"
+#include "userspace-proxy/base/result.h"
+
+namespace weft::base {
+
+// The outcome of one read or write.
+struct Io {
+  enum class Kind : uint8_t { kBytes, kWouldBlock, kEnd, kError };
+  Kind kind = Kind::kWouldBlock;
+  size_t bytes = 0;   // kBytes
+  int sys_errno = 0;  // kError: ECONNRESET is the peer's RST
+};
+
+// Told when its transport may make progress. Edge-triggered: after a call, read or write until kWouldBlock.
+class TransportHandler {
+ public:
+  virtual ~TransportHandler() = default;
+  virtual void on_readable() = 0;
+  virtual void on_writable() = 0;
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  // Starts (or re-targets) notifications. `handler` must outlive the transport or the next call of attach().
+  virtual Status attach(Loop& loop, TransportHandler* handler) = 0;
+  virtual Io read(std::span<char> into) = 0;
+  virtual Io write(std::span<const iovec> from) = 0;
+  // Half-close: nothing more will be written.
+  virtual void shutdown_write() = 0;
+  // Close at once with an RST, where the medium has one.
+  virtual void reset() = 0;
+  // The descriptor under a plain TCP transport, for splice and socket options; -1 where bytes are transformed.
+  [[nodiscard]] virtual int raw_fd() const { return -1; }
+};
+
+// A connected (or connecting) TCP socket.
+class TcpTransport final : public Transport, private IoHandler {
+ public:
+  explicit TcpTransport(Fd fd) : fd_(std::move(fd)) {}
+  ~TcpTransport() override;
+
+  Status attach(Loop& loop, TransportHandler* handler) override;
+  Io read(std::span<char> into) override;
+  Io write(std::span<const iovec> from) override;
+  void shutdown_write() override;
+  void reset() override;
+  [[nodiscard]] int raw_fd() const override { return fd_.get(); }
+
+ private:
+  void on_io(uint32_t events) override;
+
+  Fd fd_;
+  Loop* loop_ = nullptr;
+  TransportHandler* handler_ = nullptr;
+};
+
+}  // namespace weft::base
