@@ -1,0 +1,46 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "userspace-proxy/base/address.h"
+#include "userspace-proxy/base/clock.h"
+#include "userspace-proxy/base/result.h"
+#include "userspace-proxy/base/transport.h"
+
+namespace weft::connect {
+
+inline constexpr base::Nanos kConnectTimeout = base::Millis(10'000);
+
+struct DialTarget {
+  // Key ("ns/name") of the pod from whose network the connection leaves; empty: this process's own network.
+  std::string_view pod;
+  base::SocketAddress destination;
+  // Delivering to the pod itself with the client's own address as the source (inbound).
+  std::optional<base::SocketAddress> client;
+};
+
+// Told how a dial ended: once, and never from inside dial(). The Dial may be destroyed in here.
+// Errors: side kDestination with sys_errno (ECONNREFUSED, EHOSTUNREACH, ECONNRESET ...), or kTimeout after
+// kConnectTimeout, when the far end is to blame; kLimit and side kSelf when no socket was in stock.
+class DialHandler {
+ public:
+  virtual ~DialHandler() = default;
+  virtual void on_dialled(base::Result<std::unique_ptr<base::Transport>> outcome) = 0;
+};
+
+// A dial under way. Destroying it cancels: the handler is not called any more.
+class Dial {
+ public:
+  virtual ~Dial() = default;
+};
+
+// Opens connections without a privilege and without asking the agent (stocked sockets). One per worker.
+class Dialer {
+ public:
+  virtual ~Dialer() = default;
+  // Nothing in `target` is kept beyond the call. `handler` must outlive the Dial.
+  [[nodiscard]] virtual std::unique_ptr<Dial> dial(const DialTarget& target, DialHandler& handler) = 0;
+};
+
+}  // namespace weft::connect

@@ -1,0 +1,38 @@
+#pragma once
+#include <cstdint>
+
+// Every failure and every notable event of the proxy, one plain field each, per worker: X(field, help).
+// Exposed as weft_proxy_<field>_total. A room that needs another one adds a line here and nothing else.
+#define WEFT_PROXY_COUNTERS(X)                                                                        \
+  X(connections_accepted, "connections taken from a listener")                                        \
+  X(accept_shed, "connections closed at once because descriptors ran out")                            \
+  X(accept_failed, "accept calls that failed otherwise")                                              \
+  X(connections_shed, "connections closed at once because the worker is full")                        \
+  X(policy_refused, "arrivals reset because the kernel half or the proxy refused them")               \
+  X(policy_cut, "live connections reset because a new policy refuses them")                           \
+  X(identify_failed, "connections reset because their addresses could not be read")                   \
+  X(self_test_answered, "capture self-test connections answered")                                     \
+  X(dials, "connections opened toward a destination")                                                 \
+  X(dial_refused, "dials answered by a reset")                                                        \
+  X(dial_timeout, "dials without an answer in time")                                                  \
+  X(dial_failed, "dials that failed otherwise")                                                       \
+  X(stock_waits, "dials that had to wait because no socket was in stock")                             \
+  X(stock_exhausted, "dials given up because no socket came into stock")                              \
+  X(relay_no_endpoint, "relayed connections reset because the service has no endpoint")               \
+  X(relay_source_reset, "relayed connections that the source reset")                                  \
+  X(relay_destination_reset, "relayed connections that the destination reset")                        \
+  X(drain_cut, "connections cut because the drain time was over")                                     \
+  X(series_overflow, "metric updates that went to the overflow series because the bound was reached") \
+  X(access_log_dropped, "access-log lines dropped because the writer could not keep up")              \
+  X(snapshots_taken, "configuration snapshots taken")                                                 \
+  X(snapshots_refused, "configuration snapshots refused as broken")
+
+namespace weft::observe {
+
+struct Counters {
+#define WEFT_FIELD(field, help) uint64_t field = 0;
+  WEFT_PROXY_COUNTERS(WEFT_FIELD)
+#undef WEFT_FIELD
+};
+
+}  // namespace weft::observe
