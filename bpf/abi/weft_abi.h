@@ -165,3 +165,27 @@ struct weft_policy {
 	__u32 rule_id;
 };
 WEFT_ASSERT_SIZE(weft_policy, 4);
+
+/* enrolled pods a node can hold; `listeners` has WEFT_LISTENERS_PER_POD slots for each, from (pod_id - 1) on */
+#define WEFT_MAX_LOCAL_PODS 1024
+
+/* names: what the small ids of the other maps stand for. Read by people and by an agent that starts again. */
+enum weft_name_kind {
+	WEFT_NAME_IDENTITY = 1,	 /* text: "namespace/service account" */
+	WEFT_NAME_NAMESPACE = 2, /* text: the namespace */
+	WEFT_NAME_POD = 3,	 /* text: the pod's uid */
+	WEFT_NAME_SERVICE = 4,	 /* only as the id of a WEFT_NAME_NEXT entry: the map `services` names its ids itself */
+	WEFT_NAME_NEXT = 5,	 /* id: a kind above; generation: the next number of that kind, none is given twice */
+};
+
+struct weft_name_key {
+	__u32 kind; /* enum weft_name_kind */
+	__u32 id;
+};
+WEFT_ASSERT_SIZE(weft_name_key, 8);
+
+struct weft_name {
+	__u32 generation; /* of a pod id */
+	char text[324];	  /* NUL terminated */
+};
+WEFT_ASSERT_SIZE(weft_name, 328);

@@ -24,6 +24,7 @@ enum class Protocol : uint8_t { kTcp, kHttp, kHttp2, kGrpc, kTls, kUdp };
 // A pod.
 struct Workload {
   std::string name, ns, service_account, node;
+  std::string uid;                                     // tells two pods of one name apart; agent only
   std::string owner;                                   // Deployment name etc.: source_workload in metrics
   std::string canonical_name, canonical_revision;      // metric labels
   std::string host_ip;
