@@ -1,0 +1,28 @@
+#pragma once
+// The door of this room: typed objects, and how a document becomes one.
+#include <vector>
+
+#include "agent/objects/finding.h"
+#include "agent/objects/istio.h"
+#include "agent/objects/kubernetes.h"
+#include "agent/objects/node.h"
+#include "agent/objects/object.h"
+#include "agent/objects/pod.h"
+
+namespace weft::objects {
+
+struct DecodeOptions {
+  std::string default_namespace = "default";  // for namespaced objects that name none
+};
+
+// `object` is null if a finding is an error; `key` is known if kind and name could be read.
+struct Decoded {
+  ObjectPtr object;
+  std::optional<ObjectKey> key;
+  std::vector<Finding> findings;
+};
+
+// Takes one document; a List yields one result per item. Never fails otherwise than by findings.
+[[nodiscard]] std::vector<Decoded> decode(const Document& document, const DecodeOptions& options = {});
+
+}  // namespace weft::objects

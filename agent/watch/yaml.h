@@ -1,0 +1,33 @@
+#pragma once
+// YAML text -> Nodes. Bounded in size, depth, number of nodes and aliases, so also in time.
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/objects/finding.h"
+#include "agent/objects/node.h"
+
+namespace weft::watch {
+
+struct YamlLimits {
+  size_t bytes = 8u << 20;
+  size_t nodes = 2'000'000;  // counted after aliases are expanded
+  size_t depth = 100;
+  size_t aliases = 1'000;
+};
+
+// One document with the text it was made from.
+struct YamlDocument {
+  objects::Document document;
+  std::string_view text;  // into the text that was given
+};
+
+struct YamlResult {
+  std::vector<YamlDocument> documents;     // empty documents are left out
+  std::vector<objects::Finding> findings;  // not empty: the file is refused as a whole
+};
+
+// JSON is read too, being YAML. `file` is only named in marks and findings.
+[[nodiscard]] YamlResult read_yaml(std::string_view text, std::string file, const YamlLimits& limits = {});
+
+}  // namespace weft::watch
