@@ -2,6 +2,7 @@
 // A YAML or JSON document as a tree. Scalars are typed as kubectl types them (YAML 1.1); every value knows
 // its place.
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,12 +27,13 @@ class Node {
   enum class Kind : uint8_t { kNull, kBool, kInt, kFloat, kString, kSequence, kMapping };
 
   Node() = default;  // null
-  static Node boolean(bool value) { return Node(Value(value)); }
-  static Node integer(int64_t value) { return Node(Value(value)); }
-  static Node real(double value) { return Node(Value(value)); }
-  static Node string(std::string value) { return Node(Value(std::move(value))); }
-  static Node sequence(Sequence items = {}) { return Node(Value(std::move(items))); }
-  static Node mapping() { return Node(Value(Mapping())); }
+  static Node boolean(bool value);
+  static Node integer(int64_t value);
+  static Node real(double value);
+  static Node string(std::string value);
+  static Node sequence();
+  static Node sequence(Sequence items);
+  static Node mapping();
   // A mapping of strings, e.g. labels.
   template <typename Map>
   static Node strings(const Map& map);
@@ -65,11 +67,11 @@ class Node {
   [[nodiscard]] Mark mark() const { return mark_; }
   void set_mark(Mark mark) { mark_ = mark; }
   // The value the next writer sees; marks take no part.
-  bool operator==(const Node& other) const { return value_ == other.value_; }
+  bool operator==(const Node& other) const;
 
  private:
   using Value = std::variant<std::monostate, bool, int64_t, double, std::string, Sequence, Mapping>;
-  explicit Node(Value value) : value_(std::move(value)) {}
+  explicit Node(Value value);
   Mapping& as_mapping();
 
   Value value_;
