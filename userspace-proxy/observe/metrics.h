@@ -8,28 +8,10 @@
 
 #include "userspace-proxy/model/snapshot.h"
 #include "userspace-proxy/observe/counters.h"
+#include "userspace-proxy/observe/flow.h"
 #include "userspace-proxy/observe/record.h"
 
 namespace weft::observe {
-
-enum class Reporter : uint8_t { kSource, kDestination };
-enum class RequestProtocol : uint8_t { kTcp, kHttp, kGrpc };
-
-// Who talks to whom, by indexes into one Snapshot. Costs one hash of six integers to resolve.
-struct FlowKey {
-  Reporter reporter = Reporter::kSource;
-  RequestProtocol protocol = RequestProtocol::kTcp;
-  uint32_t source = model::kNone;       // workload
-  uint32_t service = model::kNone;      // addressed service
-  uint32_t destination = model::kNone;  // workload really dialled
-  bool operator==(const FlowKey&) const = default;
-};
-
-// The labels of the Istio metric families in emission order, up to request_protocol and the security policy.
-struct FlowLabels {
-  std::vector<std::pair<std::string, std::string>> pairs;
-  bool operator==(const FlowLabels&) const = default;
-};
 
 inline constexpr std::array<double, 19> kHistogramBounds = {
     0.5,  1,    5,     10,    25,    50,     100,    250,     500,    1000,

@@ -1,0 +1,18 @@
+#include "userspace-proxy/observe/recorder.h"
+
+#include "userspace-proxy/observe/access_log.h"
+
+namespace weft::observe {
+
+void Recorder::request_done(const RequestRecord& record) {
+  metrics_.request_done(record);
+  log_.write(record);
+}
+
+void Recorder::connection_done(const ConnRecord& record) {
+  metrics_.tcp_bytes(record.flow, record.bytes_received, record.bytes_sent);
+  metrics_.tcp_closed(record.flow, record.flag);
+  log_.write(record);
+}
+
+}  // namespace weft::observe
