@@ -12,16 +12,21 @@
 
 #define WEFT_ABI 1
 
+/* The bit of SO_MARK that sends a SYN back over lo; the loader may choose another one. */
+#define WEFT_MARK_DEFAULT 0x00800000u
+/* mTLS arrivals; always steered to the proxy */
+#define WEFT_HBONE_PORT 15008
+
 #ifdef __cplusplus
 #define WEFT_ASSERT_SIZE(type, bytes) static_assert(sizeof(struct type) == (bytes), #type)
 #else
 #define WEFT_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
 #endif
 
-/* 16 bytes in network order; IPv4 is ::ffff:a.b.c.d. */
+/* 16 bytes in network order; IPv4 is ::ffff:a.b.c.d. Aligned so that it is read by words. */
 struct weft_address {
 	__u8 bytes[16];
-};
+} __attribute__((aligned(4)));
 WEFT_ASSERT_SIZE(weft_address, 16);
 
 enum weft_pod_flags {
@@ -34,7 +39,12 @@ enum weft_pod_flags {
 	WEFT_POD_HAS_POLICY = 1 << 6,	 /* any rule exists: skip the policy look-ups when clear */
 };
 
-/* pods: netns cookie (u64) -> the enrolled pod behind it */
+/* pods: netns cookie -> the enrolled pod behind it */
+struct weft_pod_key {
+	__u64 netns_cookie;
+};
+WEFT_ASSERT_SIZE(weft_pod_key, 8);
+
 struct weft_pod {
 	__u32 pod_id;	    /* 1..; stable while the pod lives on this node */
 	__u32 identity;	    /* of its service account; 0 is nobody */
@@ -61,6 +71,8 @@ enum weft_listener {
 enum weft_workload_flags {
 	WEFT_WORKLOAD_ENROLLED = 1 << 0,
 	WEFT_WORKLOAD_LOCAL = 1 << 1, /* on this node */
+	WEFT_WORKLOAD_HAS_ALLOW = 1 << 2,  /* as WEFT_POD_HAS_ALLOW; only in `workloads` of local enrolled pods */
+	WEFT_WORKLOAD_HAS_POLICY = 1 << 3, /* as WEFT_POD_HAS_POLICY; so that connect can refuse at once */
 };
 
 /* workloads: address -> who has it */
@@ -116,6 +128,84 @@ struct weft_backend {
 };
 WEFT_ASSERT_SIZE(weft_backend, 32);
 
+/*
+ * backend_slots: where a backend stands in its service's table. Kept only for services with affinity: entries of a
+ * new generation are written before the flip, those of vanished backends are deleted after it.
+ */
+struct weft_backend_slot_key {
+	struct weft_address address;
+	__u32 service_id;
+	__u16 port; /* host order */
+	__u16 pad;
+};
+WEFT_ASSERT_SIZE(weft_backend_slot_key, 24);
+
+struct weft_backend_slot {
+	__u32 generation; /* believed only while it is the service's */
+	__u32 slot;
+};
+WEFT_ASSERT_SIZE(weft_backend_slot, 8);
+
+/* affinity: (pod, service) -> the backend it had; written by connect */
+struct weft_affinity_key {
+	__u64 netns_cookie;
+	__u32 service_id;
+	__u32 pad;
+};
+WEFT_ASSERT_SIZE(weft_affinity_key, 16);
+
+struct weft_affinity {
+	__u64 used_at; /* nanoseconds of CLOCK_MONOTONIC */
+	struct weft_address address;
+	__u16 port; /* host order */
+	__u16 pad;
+	__u32 pad2;
+};
+WEFT_ASSERT_SIZE(weft_affinity, 32);
+
+/* exempt_cgroups: cgroup v2 id -> whose it is; the hooks pass these processes by */
+struct weft_exempt_key {
+	__u64 cgroup_id;
+};
+WEFT_ASSERT_SIZE(weft_exempt_key, 8);
+
+enum weft_exempt_reason {
+	WEFT_EXEMPT_AGENT = 1,
+	WEFT_EXEMPT_PROXY = 2,
+};
+
+struct weft_exempt {
+	__u32 reason; /* enum weft_exempt_reason */
+};
+WEFT_ASSERT_SIZE(weft_exempt, 4);
+
+/* sockets: what the application asked for, kept on its rewritten socket */
+struct weft_socket {
+	struct weft_address service_address;
+	struct weft_address backend_address;
+	__u16 service_port; /* host order */
+	__u16 backend_port; /* host order; 0: not rewritten */
+	__u32 service_id;
+};
+WEFT_ASSERT_SIZE(weft_socket, 40);
+
+/* udp_flows: (socket, backend) -> service, for the answers to unconnected sockets */
+struct weft_udp_flow_key {
+	__u64 socket_cookie;
+	struct weft_address backend_address;
+	__u16 backend_port; /* host order */
+	__u16 pad;
+	__u32 pad2;
+};
+WEFT_ASSERT_SIZE(weft_udp_flow_key, 32);
+
+struct weft_udp_flow {
+	struct weft_address service_address;
+	__u16 service_port; /* host order */
+	__u16 pad;
+};
+WEFT_ASSERT_SIZE(weft_udp_flow, 20);
+
 /* attested: 4-tuple as the connecting side sees it -> proven source */
 struct weft_tuple {
 	struct weft_address source;
@@ -133,6 +223,12 @@ struct weft_attested {
 	__u32 generation;
 };
 WEFT_ASSERT_SIZE(weft_attested, 24);
+
+/* delivered: 4-tuple of a connection from inside a pod's netns under a foreign address; kernels before 5.17 only */
+struct weft_delivered {
+	__u64 netns_cookie;
+};
+WEFT_ASSERT_SIZE(weft_delivered, 8);
 
 /*
  * policy: longest prefix match. The prefix always covers pod_id, kind, verdict, port and subject up to its own
@@ -189,3 +285,90 @@ struct weft_name {
 	char text[324];	  /* NUL terminated */
 };
 WEFT_ASSERT_SIZE(weft_name, 328);
+/*
+ * counters: one per-CPU entry (key 0), one field a reason. WEFT_COUNTERS(X) calls X(field, meaning) for each, so that
+ * user space can name them all.
+ */
+#define WEFT_COUNTERS(X)                                                                                  \
+	X(connect_not_enrolled, "the caller is no enrolled pod")                                          \
+	X(connect_not_armed, "the pod is being armed or disarmed")                                        \
+	X(connect_exempt, "the caller is weft's agent or proxy")                                          \
+	X(connect_other_protocol, "neither TCP nor UDP")                                                  \
+	X(connect_loopback, "a loopback or unspecified destination")                                      \
+	X(connect_own_address, "the pod calls itself")                                                    \
+	X(connect_unknown, "the destination is neither a service nor an enrolled pod")                    \
+	X(connect_direct_service, "rewritten to a backend")                                               \
+	X(connect_direct_workload, "a pod on this node, called by its address")                           \
+	X(connect_proxy_layer7, "to the proxy: something on the route asks for HTTP")                     \
+	X(connect_proxy_remote, "to the proxy: an enrolled workload on another node")                     \
+	X(connect_proxy_self_test, "to the proxy: the agent's self-test")                                 \
+	X(connect_refused_no_backend, "refused: the service has no endpoint")                             \
+	X(connect_refused_backend_missing, "refused: the service's table has a hole")                     \
+	X(connect_refused_backend_family, "refused: the backend is of the other address family")          \
+	X(connect_denied_by_policy, "denied: a rule of the destination says so")                          \
+	X(connect_fail_open, "no proxy listener: connected directly, as declared")                        \
+	X(connect_fail_closed, "no proxy listener: denied, as declared")                                  \
+	X(connect_mark_failed, "denied: the mark could not be set")                                       \
+	X(connect_mark_cleared, "a socket used again lost the mark of its former connection")             \
+	X(connect_storage_failed, "rewritten, but the service address could not be remembered")           \
+	X(affinity_kept, "the former backend was taken again")                                            \
+	X(affinity_expired, "the former backend was forgotten by time")                                   \
+	X(affinity_backend_gone, "the former backend is no longer an endpoint")                           \
+	X(affinity_insert_failed, "the chosen backend could not be remembered")                           \
+	X(sendmsg_direct, "a datagram was rewritten to a backend")                                        \
+	X(sendmsg_refused_no_backend, "a datagram was refused: the service has no endpoint")              \
+	X(sendmsg_flow_insert_failed, "a datagram's way back could not be remembered")                    \
+	X(recvmsg_restored, "an answer shows the service's address")                                      \
+	X(getpeername_restored, "a peer name shows the service's address")                                \
+	X(attested_recorded, "a connection's source was recorded")                                        \
+	X(attested_deleted, "a closed connection's record was deleted")                                   \
+	X(attested_foreign_source, "not recorded: the source address is not the pod's own")               \
+	X(attested_insert_failed, "not recorded: the map refused")                                        \
+	X(lookup_no_pod, "dropped: the pod's entry is missing")                                           \
+	X(lookup_not_armed, "passed: the pod is being armed or disarmed")                                 \
+	X(lookup_datagram, "passed: not TCP")                                                             \
+	X(lookup_loopback, "passed: a loopback destination")                                              \
+	X(lookup_from_self, "passed: from inside the pod")                                                \
+	X(lookup_outbound, "a looped connection was handed to the proxy")                                 \
+	X(lookup_outbound_dropped, "a looped connection was dropped: no listener")                        \
+	X(lookup_hbone, "an mTLS arrival was handed to the proxy")                                        \
+	X(lookup_to_proxy, "an arrival was handed to the proxy")                                          \
+	X(lookup_to_app_attested, "an arrival with proven source passed")                                 \
+	X(lookup_to_app_anonymous, "an arrival without proven source passed")                             \
+	X(lookup_record_stale, "a record of a former pod was not believed")                               \
+	X(lookup_refused_anonymous, "refused: the pod demands a proven source")                           \
+	X(lookup_refused_by_policy, "refused: a rule says so")                                            \
+	X(lookup_refuse_dropped, "a refusal had no listener to reset it and was dropped")                 \
+	X(lookup_fail_open, "no inbound listener: passed, as declared")                                   \
+	X(lookup_fail_closed, "no inbound listener: dropped, as declared")                                \
+	X(lookup_assign_failed, "dropped: the listener could not be assigned")                            \
+	X(event_lost, "the ring buffer was full")
+
+#define WEFT_COUNTER_FIELD(name, meaning) __u64 name;
+struct weft_counters {
+	WEFT_COUNTERS(WEFT_COUNTER_FIELD)
+};
+#undef WEFT_COUNTER_FIELD
+
+/* The position of each field: WEFT_COUNTER_connect_exempt and so on. */
+#define WEFT_COUNTER_POSITION(name, meaning) WEFT_COUNTER_##name,
+enum weft_counter { WEFT_COUNTERS(WEFT_COUNTER_POSITION) WEFT_COUNTER_COUNT };
+#undef WEFT_COUNTER_POSITION
+WEFT_ASSERT_SIZE(weft_counters, WEFT_COUNTER_COUNT * 8);
+
+/* events: ring buffer of refusals and denials; telemetry only */
+struct weft_event {
+	__u64 time; /* nanoseconds of CLOCK_MONOTONIC */
+	__u32 counter; /* enum weft_counter: what happened */
+	__u32 rule_id; /* that decided, 0 if none */
+	__u32 source_identity; /* 0: not proven */
+	__u32 source_namespace_id;
+	__u32 pod_id; /* the pod whose rule or mode decided */
+	__u32 pad;
+	struct weft_address source;
+	struct weft_address destination;
+	__u16 source_port; /* host order; 0 at connect: not chosen yet */
+	__u16 destination_port; /* host order */
+	__u32 pad2;
+};
+WEFT_ASSERT_SIZE(weft_event, 72);
