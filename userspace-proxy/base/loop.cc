@@ -90,6 +90,13 @@ void Loop::turn(int max_wait_ms) {
   if (mail) drain_mailbox();
   dispatching_ = false;
   removed_.clear();
+  end_turn();
+}
+
+void Loop::end_turn() {
+  // A handler may ask for others.
+  for (size_t i = 0; i < turn_end_.size(); ++i) turn_end_[i]->on_turn_end();
+  turn_end_.clear();
   // A destructor may retire more.
   while (!retired_.empty()) {
     auto dying = std::exchange(retired_, {});

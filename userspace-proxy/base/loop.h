@@ -26,6 +26,14 @@ class Retirable {
   virtual ~Retirable() = default;
 };
 
+// Called once, after the events and timers of the turn in which it was asked for: the place to write out at one
+// stroke what many events of the turn have piled up.
+class TurnEndHandler {
+ public:
+  virtual ~TurnEndHandler() = default;
+  virtual void on_turn_end() = 0;
+};
+
 // One epoll set, one timer wheel, one mailbox. Everything but post() and stop() belongs to the thread that runs it.
 class Loop {
  public:
@@ -45,6 +53,9 @@ class Loop {
   // Frees `object` at the end of this turn.
   void retire(std::unique_ptr<Retirable> object) { retired_.push_back(std::move(object)); }
 
+  // `handler` must live until the end of the turn; whatever is retired does.
+  void at_turn_end(TurnEndHandler* handler) { turn_end_.push_back(handler); }
+
   void run();                    // until stop()
   void turn(int max_wait_ms);    // one turn; tests drive the loop with it
   void stop();
@@ -57,6 +68,7 @@ class Loop {
  private:
   Loop(const Clock& clock, Fd epoll, Fd mailbox_fd);
   void drain_mailbox();
+  void end_turn();
 
   const Clock& clock_;
   Fd epoll_;
@@ -65,6 +77,7 @@ class Loop {
   Instant turn_time_;
   std::atomic<bool> stopping_ = false;
   std::vector<std::unique_ptr<Retirable>> retired_;
+  std::vector<TurnEndHandler*> turn_end_;
   std::vector<IoHandler*> removed_;  // handlers removed in this turn: their pending events are dropped
   bool dispatching_ = false;
 

@@ -20,8 +20,12 @@ Status TcpTransport::attach(Loop& loop, TransportHandler* handler) {
 }
 
 Io TcpTransport::read(std::span<char> into) {
+  if (drained_) return {Io::Kind::kWouldBlock, 0, 0};
   const ssize_t n = ::recv(fd_.get(), into.data(), into.size(), 0);
-  if (n > 0) return {Io::Kind::kBytes, static_cast<size_t>(n), 0};
+  if (n > 0) {
+    drained_ = loop_ != nullptr && !end_pending_ && static_cast<size_t>(n) < into.size();
+    return {Io::Kind::kBytes, static_cast<size_t>(n), 0};
+  }
   if (n == 0) return {Io::Kind::kEnd, 0, 0};
   if (errno == EAGAIN || errno == EINTR) return {Io::Kind::kWouldBlock, 0, 0};
   return {Io::Kind::kError, 0, errno};
@@ -49,6 +53,8 @@ void TcpTransport::reset() {
 }
 
 void TcpTransport::on_io(uint32_t events) {
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) end_pending_ = true;
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) drained_ = false;
   // Errors and hang-ups surface through read(); a failed connect through write() or SO_ERROR.
   if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) handler_->on_writable();
   if (fd_ && loop_ != nullptr && handler_ != nullptr && (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0)

@@ -23,6 +23,7 @@ struct Io {
 };
 
 // Told when its transport may make progress. Edge-triggered: after a call, read or write until kWouldBlock.
+// Whoever stops earlier (back-pressure) goes on later by simply calling read() again.
 class TransportHandler {
  public:
   virtual ~TransportHandler() = default;
@@ -45,7 +46,8 @@ class Transport {
   [[nodiscard]] virtual int raw_fd() const { return -1; }
 };
 
-// A connected (or connecting) TCP socket.
+// A connected (or connecting) TCP socket. A short read proves the socket empty, so that the kWouldBlock that ends
+// the reader's loop costs no system call: the next byte brings an edge.
 class TcpTransport final : public Transport, private IoHandler {
  public:
   explicit TcpTransport(Fd fd) : fd_(std::move(fd)) {}
@@ -64,6 +66,8 @@ class TcpTransport final : public Transport, private IoHandler {
   Fd fd_;
   Loop* loop_ = nullptr;
   TransportHandler* handler_ = nullptr;
+  bool drained_ = false;      // read to the bottom since the last edge
+  bool end_pending_ = false;  // the peer's FIN or an error was announced: a short read proves nothing then
 };
 
 }  // namespace weft::base
