@@ -111,7 +111,7 @@ struct Route {
   std::string name;
   std::string source;                  // "VirtualService dev/httpgo http[0]": named in tools and refusals
   std::vector<RouteMatch> matches;     // OR; none means everything
-  std::vector<WeightedCluster> clusters;
+  std::vector<WeightedCluster> clusters;  // none: 404 NR, as if no route had matched
   auto operator<=>(const Route&) const = default;
 };
 

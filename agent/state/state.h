@@ -1,0 +1,58 @@
+#pragma once
+// The door of this room: events in, one immutable Snapshot and the objects' statuses out.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/state/status.h"
+#include "agent/watch/directory.h"
+#include "userspace-proxy/model/snapshot.h"
+
+namespace weft::state {
+
+struct StateOptions {
+  model::Role role = model::Role::kNode;
+  std::string node;     // role node: whose pods are local
+  std::string ns, pod;  // role gateway: its own pod
+  model::Settings settings;
+  std::string root_namespace = "istio-system";
+};
+
+// Where an enrolled pod of this node lives. Same order and length as Snapshot::local_pods.
+struct PodSandbox {
+  std::string ns, name, uid;
+  std::string netns;  // annotation weft.mesh/netns; empty while nobody has said it
+  auto operator<=>(const PodSandbox&) const = default;
+};
+
+struct Build {
+  model::SnapshotPtr snapshot;         // never null; the former one if nothing in it changed
+  bool changed = false;                // `snapshot` is a new one, its version has grown
+  std::vector<PodSandbox> sandboxes;   // role node
+  std::vector<ObjectStatus> statuses;  // that are new or different since the last build()
+  std::vector<StatusKey> removed;      // that are gone since the last build()
+};
+
+// Folds events into what this node, or this gateway pod, has to do. The result depends on the objects alone,
+// never on the order in which they came. Owner: main. Thread: one. Lifetime: the process.
+class State {
+ public:
+  explicit State(StateOptions options);
+  ~State();
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  void fold(const watch::Event& event);
+  void fold(const std::vector<watch::Event>& events);
+  // Run-time switches (access log). The domains must not change.
+  void set_settings(const model::Settings& settings);
+  // The first full look at the objects is through: before that a Snapshot may lack what is merely unread.
+  [[nodiscard]] bool synced() const;
+  [[nodiscard]] Build build();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weft::state
