@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -52,7 +53,7 @@ class Ids {
   Table<weft_service_key, Entry> services_;
   uint32_t next_[WEFT_NAME_NEXT] = {1, 1, 1, 1, 1};  // by weft_name_kind; for pods: the next generation
   uint32_t pod_cursor_ = 0;           // the pod id given last: ids are used again as late as possible
-  std::map<uint32_t, bool> pod_ids_;  // in use
+  std::set<uint32_t> pod_ids_;                        // in use
 };
 
 }  // namespace weft::compile

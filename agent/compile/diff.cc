@@ -1,0 +1,130 @@
+#include <algorithm>
+
+#include "agent/compile/compile.h"
+
+namespace weft::compile {
+namespace {
+
+// So many backends are written before the entries that flip to them: enough for one batch, few enough that a
+// full rewrite does not need twice the room.
+constexpr size_t kGroupBackends = 512;
+
+template <typename T>
+bool same(const T& a, const T& b) {
+  return std::memcmp(&a, &b, sizeof(T)) == 0;
+}
+
+bool same_backends(const Service& a, const Service& b) {
+  return std::ranges::equal(a.backends, b.backends, same<weft_backend>);
+}
+
+template <typename Put, typename Key, typename Value>
+void put_changed(const Table<Key, Value>& old, const Table<Key, Value>& desired, Changes& out) {
+  for (const auto& [key, value] : desired) {
+    auto before = old.find(key);
+    if (before == old.end() || !same(before->second, value)) out.push_back(Put{key, value});
+  }
+}
+
+template <typename Erase, typename Key, typename Value>
+void erase_gone(const Table<Key, Value>& old, const Table<Key, Value>& desired, Changes& out) {
+  for (const auto& [key, value] : old)
+    if (!desired.contains(key)) out.push_back(Erase{key});
+}
+
+void set_pods(const Tables& old, const Tables& desired, Changes& out) {
+  for (const auto& [uid, pod] : desired.pods) {
+    auto before = old.pods.find(uid);
+    if (before == old.pods.end() || !same(before->second, pod)) out.push_back(SetPod{pod});
+  }
+}
+
+// The order of services in the changes: staged backends, then flips, group by group; what they leave behind
+// is erased after all of them.
+class ServiceChanges {
+ public:
+  ServiceChanges(const Tables& old, Tables& desired, Changes& out)
+      : old_(old), desired_(desired), out_(out) {}
+
+  void write() {
+    for (auto& [key, service] : desired_.services) write_service(key, service);
+    flip();
+    for (const auto& [key, service] : old_.services) {
+      if (desired_.services.contains(key)) continue;
+      out_.push_back(EraseService{key});
+      leave_behind(service);
+    }
+    gone_.insert(gone_.end(), old_.strays.begin(), old_.strays.end());
+  }
+
+  [[nodiscard]] const std::vector<weft_backend_key>& gone() const { return gone_; }
+
+ private:
+  void write_service(const weft_service_key& key, Service& service) {
+    auto before = old_.services.find(key);
+    if (before == old_.services.end()) {
+      service.head.generation = 1;
+      return stage(key, service);
+    }
+    const Service& previous = before->second;
+    const bool same_id = previous.head.service_id == service.head.service_id;
+    if (same_id && same_backends(previous, service)) {
+      service.head.generation = previous.head.generation;
+      if (!same(previous.head, service.head)) flips_.push_back({key, service.head});
+      return;
+    }
+    service.head.generation = previous.head.generation + 1;
+    leave_behind(previous);
+    stage(key, service);
+  }
+
+  void stage(const weft_service_key& key, const Service& service) {
+    const auto& head = service.head;
+    for (uint32_t slot = 0; slot < service.backends.size(); ++slot)
+      out_.push_back(PutBackend{{head.service_id, head.generation, slot}, service.backends[slot]});
+    staged_ += service.backends.size();
+    flips_.push_back({key, head});
+    if (staged_ >= kGroupBackends) flip();
+  }
+
+  void flip() {
+    out_.insert(out_.end(), flips_.begin(), flips_.end());
+    flips_.clear();
+    staged_ = 0;
+  }
+
+  void leave_behind(const Service& service) {
+    for (uint32_t slot = 0; slot < service.backends.size(); ++slot)
+      gone_.push_back({service.head.service_id, service.head.generation, slot});
+  }
+
+  const Tables& old_;
+  Tables& desired_;
+  Changes& out_;
+  std::vector<PutService> flips_;
+  size_t staged_ = 0;
+  std::vector<weft_backend_key> gone_;
+};
+
+}  // namespace
+
+Changes diff(const Tables& old, Tables& desired) {
+  Changes out;
+  put_changed<PutName>(old.names, desired.names, out);
+  put_changed<PutWorkload>(old.workloads, desired.workloads, out);
+  // New policy entries before the pod flags that make them count, old ones after the flags that made them
+  // count.
+  put_changed<PutPolicy>(old.policies, desired.policies, out);
+  set_pods(old, desired, out);
+  ServiceChanges services(old, desired, out);
+  services.write();
+  // A hook that has read a service entry before the flip still looks for its old backends.
+  if (!services.gone().empty()) out.push_back(GracePeriod{});
+  erase_gone<ErasePolicy>(old.policies, desired.policies, out);
+  for (const auto& key : services.gone()) out.push_back(EraseBackend{key});
+  erase_gone<EraseWorkload>(old.workloads, desired.workloads, out);
+  erase_gone<EraseName>(old.names, desired.names, out);
+  return out;
+}
+
+}  // namespace weft::compile
