@@ -39,6 +39,7 @@ class Run {
   Tables take() {
     ids_.begin();
     pod_ids_.assign(snapshot_.workloads.size(), 0);
+    policy_flags_.assign(snapshot_.workloads.size(), 0);
     for (const auto& pod : snapshot_.local_pods) add_pod(pod);
     for (size_t i = 0; i < snapshot_.workloads.size(); ++i) add_workload(i);
     for (const auto& service : snapshot_.services) add_service(service);
@@ -72,7 +73,10 @@ class Run {
     if (pod.peer_mode == model::PeerMode::kStrict) entry.flags |= WEFT_POD_STRICT;
     if (pod.fail_mode == model::FailMode::kOpen) entry.flags |= WEFT_POD_FAIL_OPEN;
     if (pod.inbound_proxy) entry.flags |= WEFT_POD_INBOUND_PROXY;
-    entry.flags |= add_policy(pod, workload, id.id);
+    const uint32_t policy_flags = add_policy(pod, workload, id.id);
+    entry.flags |= policy_flags;
+    if ((policy_flags & WEFT_POD_HAS_ALLOW) != 0) policy_flags_[pod.workload] |= WEFT_WORKLOAD_HAS_ALLOW;
+    if ((policy_flags & WEFT_POD_HAS_POLICY) != 0) policy_flags_[pod.workload] |= WEFT_WORKLOAD_HAS_POLICY;
     tables_.pods.emplace(pod_key(workload), entry);
   }
 
@@ -93,6 +97,7 @@ class Run {
     entry.namespace_id = ids_.name_space(workload.ns);
     entry.flags = workload_flags(workload);
     entry.pod_id = pod_ids_[index];
+    entry.flags |= policy_flags_[index];
     for (const auto& address : workload.addresses)
       if (!address.is_unspecified()) tables_.workloads.emplace(kernel_address(address), entry);
   }
@@ -122,16 +127,19 @@ class Run {
   std::vector<weft_backend> backends_of(const model::Service& service, const model::ServicePort& port,
                                         bool v4) {
     if (port.cluster >= snapshot_.clusters.size()) return {};
-    std::vector<const model::Endpoint*> chosen;
-    for (const auto& endpoint : snapshot_.clusters[port.cluster].endpoints)
-      if (is_candidate(service, endpoint, v4)) chosen.push_back(&endpoint);
-    // One order whatever the order of the objects, so that a table changes only when its contents do.
-    std::ranges::sort(chosen, {}, [](const model::Endpoint* e) { return std::pair(e->address, e->weight); });
+    // By address: one order whatever the order of the objects, so that a table changes only when its contents
+    // do.
+    std::map<base::SocketAddress, model::Endpoint> chosen;
+    for (const auto& endpoint : snapshot_.clusters[port.cluster].endpoints) {
+      if (!is_candidate(service, endpoint, v4)) continue;
+      auto [found, added] = chosen.emplace(endpoint.address, endpoint);
+      if (!added) found->second.weight += endpoint.weight;
+    }
     std::vector<uint32_t> weights;
-    for (const auto* endpoint : chosen) weights.push_back(endpoint->weight);
+    for (const auto& [address, endpoint] : chosen) weights.push_back(endpoint.weight);
     const auto slots = alias_table(weights);
     std::vector<weft_backend> out;
-    for (size_t i = 0; i < chosen.size(); ++i) out.push_back(backend_of(*chosen[i], slots[i]));
+    for (const auto& [address, endpoint] : chosen) out.push_back(backend_of(endpoint, slots[out.size()]));
     return out;
   }
 
@@ -165,7 +173,8 @@ class Run {
   const model::Snapshot& snapshot_;
   Ids& ids_;
   Tables tables_;
-  std::vector<uint32_t> pod_ids_;  // by workload; 0: not an enrolled pod of this node
+  std::vector<uint32_t> pod_ids_;       // by workload; 0: not an enrolled pod of this node
+  std::vector<uint32_t> policy_flags_;  // by workload; WEFT_WORKLOAD_HAS_*
 };
 
 }  // namespace

@@ -14,8 +14,24 @@ bool same(const T& a, const T& b) {
   return std::memcmp(&a, &b, sizeof(T)) == 0;
 }
 
+bool has_affinity(const Service& service) {
+  return (service.head.flags & WEFT_SERVICE_AFFINITY) != 0;
+}
+
+// Whether both have the same contents in `backends` and `backend_slots`.
 bool same_backends(const Service& a, const Service& b) {
-  return std::ranges::equal(a.backends, b.backends, same<weft_backend>);
+  return has_affinity(a) == has_affinity(b) && std::ranges::equal(a.backends, b.backends, same<weft_backend>);
+}
+
+Table<weft_backend_slot_key, weft_backend_slot> slots_of(const Service& service) {
+  Table<weft_backend_slot_key, weft_backend_slot> out;
+  if (!has_affinity(service)) return out;
+  for (uint32_t slot = 0; slot < service.backends.size(); ++slot) {
+    const auto& backend = service.backends[slot];
+    out.emplace(weft_backend_slot_key{backend.address, service.head.service_id, backend.port, 0},
+                weft_backend_slot{service.head.generation, slot});
+  }
+  return out;
 }
 
 template <typename Put, typename Key, typename Value>
@@ -52,12 +68,14 @@ class ServiceChanges {
     for (const auto& [key, service] : old_.services) {
       if (desired_.services.contains(key)) continue;
       out_.push_back(EraseService{key});
-      leave_behind(service);
+      leave_behind(service, {});
     }
     gone_.insert(gone_.end(), old_.strays.begin(), old_.strays.end());
+    drop_stray_slots();
   }
 
   [[nodiscard]] const std::vector<weft_backend_key>& gone() const { return gone_; }
+  [[nodiscard]] const std::vector<weft_backend_slot_key>& gone_slots() const { return gone_slots_; }
 
  private:
   void write_service(const weft_service_key& key, Service& service) {
@@ -74,7 +92,7 @@ class ServiceChanges {
       return;
     }
     service.head.generation = previous.head.generation + 1;
-    leave_behind(previous);
+    leave_behind(previous, slots_of(service));
     stage(key, service);
   }
 
@@ -82,6 +100,7 @@ class ServiceChanges {
     const auto& head = service.head;
     for (uint32_t slot = 0; slot < service.backends.size(); ++slot)
       out_.push_back(PutBackend{{head.service_id, head.generation, slot}, service.backends[slot]});
+    for (const auto& [slot_key, slot] : slots_of(service)) out_.push_back(PutBackendSlot{slot_key, slot});
     staged_ += service.backends.size();
     flips_.push_back({key, head});
     if (staged_ >= kGroupBackends) flip();
@@ -93,9 +112,20 @@ class ServiceChanges {
     staged_ = 0;
   }
 
-  void leave_behind(const Service& service) {
+  // Slots that `kept` has were overwritten, not left behind.
+  void leave_behind(const Service& service, const Table<weft_backend_slot_key, weft_backend_slot>& kept) {
     for (uint32_t slot = 0; slot < service.backends.size(); ++slot)
       gone_.push_back({service.head.service_id, service.head.generation, slot});
+    for (const auto& [key, slot] : slots_of(service))
+      if (!kept.contains(key)) gone_slots_.push_back(key);
+  }
+
+  void drop_stray_slots() {
+    if (old_.stray_slots.empty()) return;
+    Table<weft_backend_slot_key, weft_backend_slot> kept;
+    for (const auto& [key, service] : desired_.services) kept.merge(slots_of(service));
+    for (const auto& key : old_.stray_slots)
+      if (!kept.contains(key)) gone_slots_.push_back(key);
   }
 
   const Tables& old_;
@@ -104,6 +134,7 @@ class ServiceChanges {
   std::vector<PutService> flips_;
   size_t staged_ = 0;
   std::vector<weft_backend_key> gone_;
+  std::vector<weft_backend_slot_key> gone_slots_;
 };
 
 }  // namespace
@@ -111,19 +142,21 @@ class ServiceChanges {
 Changes diff(const Tables& old, Tables& desired) {
   Changes out;
   put_changed<PutName>(old.names, desired.names, out);
-  put_changed<PutWorkload>(old.workloads, desired.workloads, out);
-  // New policy entries before the pod flags that make them count, old ones after the flags that made them
-  // count.
+  // New policy entries before the flags that make them count, old ones after the flags that made them count.
   put_changed<PutPolicy>(old.policies, desired.policies, out);
+  put_changed<PutWorkload>(old.workloads, desired.workloads, out);
   set_pods(old, desired, out);
   ServiceChanges services(old, desired, out);
   services.write();
-  // A hook that has read a service entry before the flip still looks for its old backends.
-  if (!services.gone().empty()) out.push_back(GracePeriod{});
+  const size_t before_deletions = out.size();
   erase_gone<ErasePolicy>(old.policies, desired.policies, out);
   for (const auto& key : services.gone()) out.push_back(EraseBackend{key});
+  for (const auto& key : services.gone_slots()) out.push_back(EraseBackendSlot{key});
   erase_gone<EraseWorkload>(old.workloads, desired.workloads, out);
   erase_gone<EraseName>(old.names, desired.names, out);
+  // A hook that read a head or a flag before it was flipped still looks for what belonged to it.
+  if (out.size() > before_deletions)
+    out.insert(out.begin() + static_cast<ptrdiff_t>(before_deletions), GracePeriod{});
   return out;
 }
 

@@ -52,8 +52,8 @@ class Ids {
   ByText identities_, namespaces_, pods_;
   Table<weft_service_key, Entry> services_;
   uint32_t next_[WEFT_NAME_NEXT] = {1, 1, 1, 1, 1};  // by weft_name_kind; for pods: the next generation
-  uint32_t pod_cursor_ = 0;           // the pod id given last: ids are used again as late as possible
-  std::set<uint32_t> pod_ids_;                        // in use
+  uint32_t pod_cursor_ = 0;     // the pod id given last: ids are used again as late as possible
+  std::set<uint32_t> pod_ids_;  // in use
 };
 
 }  // namespace weft::compile

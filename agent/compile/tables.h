@@ -36,9 +36,10 @@ struct Tables {
   // the flags of the moment, ENROLLED and MARKING, belong to whoever arms the pod and puts it under its netns
   // cookie.
   std::map<std::string, weft_pod> pods;
-  // Only in tables read back from the kernel: backends that no service entry points at (an earlier agent died
-  // before its last deletions).
+  // Only in tables read back from the kernel: what no service entry points at (an earlier agent died before
+  // its last deletions).
   std::vector<weft_backend_key> strays;
+  std::vector<weft_backend_slot_key> stray_slots;
   // What could not be expressed, as sentences for the log and the status; each of them fails closed.
   std::vector<std::string> problems;
 };
@@ -75,6 +76,14 @@ struct PutBackend {
 struct EraseBackend {
   weft_backend_key key;
 };
+// Where a backend of a service with session affinity stands.
+struct PutBackendSlot {
+  weft_backend_slot_key key;
+  weft_backend_slot value;
+};
+struct EraseBackendSlot {
+  weft_backend_slot_key key;
+};
 // Makes the backends of head.generation the ones in use: the flip.
 struct PutService {
   weft_service_key key;
@@ -86,8 +95,9 @@ struct EraseService {
 // All hooks that may still be looking at what was flipped away have returned.
 struct GracePeriod {};
 
-using Change = std::variant<PutName, PutWorkload, PutPolicy, SetPod, PutBackend, PutService, EraseService,
-                            GracePeriod, ErasePolicy, EraseBackend, EraseWorkload, EraseName>;
+using Change = std::variant<PutName, PutPolicy, PutWorkload, SetPod, PutBackend, PutBackendSlot, PutService,
+                            EraseService, GracePeriod, ErasePolicy, EraseBackend, EraseBackendSlot,
+                            EraseWorkload, EraseName>;
 
 // Ordered: applied first to last, no prefix of it leaves a table that a hook could misread.
 using Changes = std::vector<Change>;

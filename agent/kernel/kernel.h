@@ -24,9 +24,16 @@ namespace weft::kernel {
 struct Options {
   std::string pin_root = "/sys/fs/bpf/weft";
   std::string pods_cgroup;  // directory in a cgroup v2 hierarchy; hooks see sockets made below it
-  uint32_t mark = 0;        // the one bit of SO_MARK that is ours; also used by the rule in the pods
+  uint32_t mark =
+      WEFT_MARK_DEFAULT;  // the one bit of SO_MARK that is ours; also used by the rule in the pods
   // Told after every step of open(): for the log.
   std::function<void(std::string_view step)> on_step;
+};
+
+// A cgroup directory of weft's own.
+struct Exempt {
+  std::string directory;
+  weft_exempt_reason reason = WEFT_EXEMPT_AGENT;
 };
 
 // What open() found and did.
