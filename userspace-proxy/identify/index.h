@@ -1,0 +1,54 @@
+#pragma once
+#include <memory>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "userspace-proxy/model/snapshot.h"
+
+namespace weft::identify {
+
+struct ServiceRef {
+  uint32_t service = model::kNone;
+  uint32_t port = model::kNone;  // into Service::ports
+};
+
+// The endpoints of one cluster that the layer-4 relay may choose, with running weights for a binary search.
+struct Candidates {
+  std::vector<uint32_t> endpoints;  // into Cluster::endpoints
+  std::vector<uint64_t> up_to;      // sum of the weights of this and all before
+};
+
+// A Snapshot and what makes looking things up in it constant-time. Built off the path, once per Snapshot;
+// immutable, shared by all workers and pinned, through the Snapshot, by every connection.
+class Index {
+ public:
+  explicit Index(model::SnapshotPtr snapshot);
+
+  [[nodiscard]] const model::Snapshot& snapshot() const { return *snapshot_; }
+  [[nodiscard]] const model::SnapshotPtr& pin() const { return snapshot_; }
+
+  [[nodiscard]] ServiceRef service_at(const base::SocketAddress& address) const;
+  [[nodiscard]] uint32_t workload_at(const base::Address& address) const;  // kNone: nobody known
+  [[nodiscard]] uint32_t workload_named(std::string_view pod) const;       // "ns/name"
+  [[nodiscard]] const model::LocalPod* local_pod(
+      uint32_t workload) const;  // null: not an enrolled pod of this node
+  [[nodiscard]] const model::GatewayListener* gateway_listener(uint16_t bind_port) const;
+  // Empty for a cluster without endpoints and for subsets.
+  [[nodiscard]] const Candidates& candidates(uint32_t cluster) const;
+
+ private:
+  void index_services();
+  void index_workloads();
+
+  model::SnapshotPtr snapshot_;
+  std::unordered_map<base::SocketAddress, ServiceRef> services_;
+  std::unordered_map<base::Address, uint32_t> by_address_;
+  std::unordered_map<std::string, uint32_t> by_name_;
+  std::unordered_map<uint32_t, uint32_t> local_pods_;  // workload -> into Snapshot::local_pods
+  std::unordered_map<uint32_t, Candidates> candidates_;
+};
+
+using IndexPtr = std::shared_ptr<const Index>;
+
+}  // namespace weft::identify
