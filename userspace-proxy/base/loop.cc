@@ -72,6 +72,8 @@ void Loop::drain_mailbox() {
 void Loop::turn(int max_wait_ms) {
   int wait = timers_.wait_ms();
   if (wait < 0 || (max_wait_ms >= 0 && max_wait_ms < wait)) wait = max_wait_ms;
+  const std::vector<IoHandler*> yielded = std::exchange(again_, {});
+  if (!yielded.empty()) wait = 0;
   std::array<epoll_event, kMaxEvents> events;
   const int count = epoll_wait(epoll_.get(), events.data(), kMaxEvents, wait);
   turn_time_ = clock_.now();
@@ -86,11 +88,17 @@ void Loop::turn(int max_wait_ms) {
     if (!removed_.empty() && std::ranges::find(removed_, handler) != removed_.end()) continue;
     handler->on_io(events[i].events);
   }
+  run_again(yielded);
   timers_.advance();
   if (mail) drain_mailbox();
   dispatching_ = false;
   removed_.clear();
   end_turn();
+}
+
+void Loop::run_again(const std::vector<IoHandler*>& handlers) {
+  for (IoHandler* handler : handlers)
+    if (std::ranges::find(removed_, handler) == removed_.end()) handler->on_io(0);
 }
 
 void Loop::end_turn() {

@@ -56,6 +56,11 @@ class Loop {
   // `handler` must live until the end of the turn; whatever is retired does.
   void at_turn_end(TurnEndHandler* handler) { turn_end_.push_back(handler); }
 
+  // Calls handler->on_io(0) in the next turn, which does not wait: for one who yields with work left, so that a busy
+  // connection does not starve the others. forget() takes it back; a handler that dies must.
+  void again(IoHandler* handler) { again_.push_back(handler); }
+  void forget(IoHandler* handler) { std::erase(again_, handler); }
+
   void run();                    // until stop()
   void turn(int max_wait_ms);    // one turn; tests drive the loop with it
   void stop();
@@ -68,6 +73,7 @@ class Loop {
  private:
   Loop(const Clock& clock, Fd epoll, Fd mailbox_fd);
   void drain_mailbox();
+  void run_again(const std::vector<IoHandler*>& handlers);
   void end_turn();
 
   const Clock& clock_;
@@ -78,6 +84,7 @@ class Loop {
   std::atomic<bool> stopping_ = false;
   std::vector<std::unique_ptr<Retirable>> retired_;
   std::vector<TurnEndHandler*> turn_end_;
+  std::vector<IoHandler*> again_;
   std::vector<IoHandler*> removed_;  // handlers removed in this turn: their pending events are dropped
   bool dispatching_ = false;
 
