@@ -22,8 +22,8 @@ struct Limits {
   uint32_t h2_streams = 100;  // concurrent streams a source may open
   uint32_t h2_stream_window = 64 * 1024;
   uint32_t h2_connection_window = 1024 * 1024;
-  // Control frames (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty DATA) a peer may send: a burst, refilled
-  // by what it may send per second. A peer that sends more is cut with ENHANCE_YOUR_CALM.
+  // Control frames (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty DATA) a peer may send: a
+  // burst, refilled by what it may send per second. A peer that sends more is cut with ENHANCE_YOUR_CALM.
   uint32_t h2_control_burst = 10'000;
   uint32_t h2_control_per_second = 1'000;
 
@@ -36,7 +36,8 @@ struct Limits {
   base::Nanos idle_source = base::Millis(60 * 60 * 1000);  // between requests
   base::Nanos request_head = base::Millis(60 * 1000);      // from the first byte of a head to its end
   base::Nanos stream_idle{0};                              // a request that makes no progress
-  base::Nanos linger = base::Millis(5 * 1000);             // reading on after an early answer, so that it is not reset away
+  base::Nanos linger =
+      base::Millis(5 * 1000);  // reading on after an early answer, so that it is not reset away
 };
 
 }  // namespace weft::http

@@ -12,8 +12,8 @@
 
 namespace weft::http {
 
-// What is shared by all HTTP connections of one worker: pools of connections to destinations, scratch memory, random
-// numbers. Owned by the worker, used in its thread only, outlives every ServerConnection.
+// What is shared by all HTTP connections of one worker: pools of connections to destinations, scratch memory,
+// random numbers. Owned by the worker, used in its thread only, outlives every ServerConnection.
 class Engine {
  public:
   Engine(base::Loop& loop, connect::Dialer& dialer, observe::Recorder& recorder, const Limits& limits = {});
@@ -36,21 +36,22 @@ class ServerConnection;
 class ServerOwner {
  public:
   virtual ~ServerOwner() = default;
-  // The connection is over and its records are written: hand it to Loop::retire(). Called once, possibly from inside
-  // start().
+  // The connection is over and its records are written: hand it to Loop::retire(). Called once, possibly from
+  // inside start().
   virtual void on_server_closed(ServerConnection& connection) = 0;
 };
 
-// One accepted connection on an HTTP port: HTTP/1.x, or HTTP/2 with prior knowledge (the first bytes tell). Writes one
-// RequestRecord a request.
+// One accepted connection on an HTTP port: HTTP/1.x, or HTTP/2 with prior knowledge (the first bytes tell).
+// Writes one RequestRecord a request.
 class ServerConnection : public base::Retirable {
  public:
-  // `info` names the table (info.route_table) and `tables` must be built from info.snapshot. With route_table == kNone
-  // every request goes to info.cluster, or, if that is kNone too, to info.original (inbound delivery with the
-  // client's address as source when info.kind is kInbound).
+  // `info` names the table (info.route_table) and `tables` must be built from info.snapshot. With route_table
+  // == kNone every request goes to info.cluster, or, if that is kNone too, to info.original (inbound delivery
+  // with the client's address as source when info.kind is kInbound).
   static std::unique_ptr<ServerConnection> create(Engine& engine, std::unique_ptr<base::Transport> transport,
                                                   std::shared_ptr<const identify::ConnInfo> info,
-                                                  std::shared_ptr<const route::Tables> tables, ServerOwner& owner);
+                                                  std::shared_ptr<const route::Tables> tables,
+                                                  ServerOwner& owner);
   // Begins to read.
   virtual void start() = 0;
   // Requests that begin from now on go by this Snapshot; running ones end by the one they began with.

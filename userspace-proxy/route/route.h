@@ -49,8 +49,8 @@ struct Decision {
 
 class Table;
 
-// All route tables of one Snapshot, made once, off the request path; immutable, shared by connections. Pins the
-// Snapshot.
+// All route tables of one Snapshot, made once, off the request path; immutable, shared by connections. Pins
+// the Snapshot.
 class Tables {
  public:
   static std::shared_ptr<const Tables> build(model::SnapshotPtr snapshot);
@@ -77,8 +77,8 @@ class Tables {
 // "HTTPGO.dev:8888" -> host without port; IPv6 brackets kept, one trailing dot removed. Case is left alone.
 [[nodiscard]] std::string_view host_of(std::string_view authority);
 
-// Evenly spread draws: the fractional parts of n times the golden ratio. Any run of n draws, also every k-th of
-// them, is split by weights w : v to within a few requests, which independent random draws are not.
+// Evenly spread draws: the fractional parts of n times the golden ratio. Any run of n draws, also every k-th
+// of them, is split by weights w : v to within a few requests, which independent random draws are not.
 class Spread {
  public:
   explicit Spread(uint32_t start) : state_(start) {}
