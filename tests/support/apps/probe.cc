@@ -1,0 +1,286 @@
+// A TCP client and server for tests that says what it saw, one JSON line a connection.
+//   probe connect HOST:PORT [--bytes N] [--mode echo|read|abort|hold|idle] [--count N] [--seconds S] [--nonblock] [--fork]
+//   probe serve PORT [--mode echo|banner|sink|reset|stall|late] [--seconds S]
+// The client sends N patterned bytes, half-closes, reads to the end and checks that what comes back is what was sent.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string target, mode = "echo";
+  size_t bytes = 0;
+  int count = 1, seconds = 20;
+  bool nonblock = false, fork_first = false;
+};
+
+// What one connection came to.
+struct Outcome {
+  std::string end = "eof";  // eof, reset, timeout, refused...: the name of the errno
+  std::string local, peer;
+  size_t sent = 0, received = 0;
+  bool intact = true;
+  long connect_us = 0;
+};
+
+char pattern_at(size_t i) { return static_cast<char>((i * 2654435761u) >> 13); }
+
+std::string name_of_errno(int error) {
+  const char* name = strerrorname_np(error);
+  return name == nullptr ? std::to_string(error) : name;
+}
+
+std::string text_of(const sockaddr_storage& address, socklen_t length) {
+  char host[NI_MAXHOST], port[NI_MAXSERV];
+  if (getnameinfo(reinterpret_cast<const sockaddr*>(&address), length, host, sizeof host, port, sizeof port,
+                  NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    return "?";
+  return address.ss_family == AF_INET6 ? "[" + std::string(host) + "]:" + port : std::string(host) + ":" + port;
+}
+
+void note_addresses(int fd, Outcome& outcome) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0) outcome.local = text_of(address, length);
+  length = sizeof address;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0) outcome.peer = text_of(address, length);
+}
+
+void print(const Outcome& o) {
+  std::printf("{\"end\":\"%s\",\"local\":\"%s\",\"peer\":\"%s\",\"sent\":%zu,\"received\":%zu,\"intact\":%s,\"connect_us\":%ld}\n",
+              o.end.c_str(), o.local.c_str(), o.peer.c_str(), o.sent, o.received, o.intact ? "true" : "false", o.connect_us);
+  std::fflush(stdout);
+}
+
+// Waits for `events`; false when the time is up.
+bool wait_for(int fd, short events, Clock::time_point until) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
+  pollfd p{.fd = fd, .events = events, .revents = 0};
+  return left > 0 && poll(&p, 1, static_cast<int>(left)) > 0;
+}
+
+int connect_to(const std::string& target, Clock::time_point until, Outcome& outcome) {
+  const size_t colon = target.rfind(':');
+  std::string host = target.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_socktype = SOCK_STREAM;
+  if (getaddrinfo(host.c_str(), target.substr(colon + 1).c_str(), &hints, &found) != 0) {
+    outcome.end = "unresolved";
+    return -1;
+  }
+  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const auto started = Clock::now();
+  int error = connect(fd, found->ai_addr, found->ai_addrlen) == 0 ? 0 : errno;
+  freeaddrinfo(found);
+  if (error == EINPROGRESS) {
+    error = ETIMEDOUT;
+    if (wait_for(fd, POLLOUT, until)) {
+      socklen_t length = sizeof error;
+      getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+    }
+  }
+  outcome.connect_us = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - started).count();
+  if (error == 0) return fd;
+  outcome.end = name_of_errno(error);
+  close(fd);
+  return -1;
+}
+
+// Sends and reads at once, so that an echo of any size cannot dead-lock.
+void exchange(int fd, const Options& options, Clock::time_point until, Outcome& outcome) {
+  std::vector<char> buffer(65536);
+  bool open_for_writing = true;
+  for (;;) {
+    if (open_for_writing && outcome.sent == options.bytes) {
+      shutdown(fd, SHUT_WR);
+      open_for_writing = false;
+    }
+    if (!wait_for(fd, static_cast<short>(open_for_writing ? POLLIN | POLLOUT : POLLIN), until)) {
+      outcome.end = "timeout";
+      return;
+    }
+    if (open_for_writing) {
+      const size_t n = std::min(buffer.size(), options.bytes - outcome.sent);
+      for (size_t i = 0; i < n; ++i) buffer[i] = pattern_at(outcome.sent + i);
+      const ssize_t done = send(fd, buffer.data(), n, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (done > 0) outcome.sent += static_cast<size_t>(done);
+      if (done < 0 && errno != EAGAIN) open_for_writing = false;
+    }
+    const ssize_t got = recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got == 0) return;
+    if (got < 0 && errno == EAGAIN) continue;
+    if (got < 0) {
+      outcome.end = name_of_errno(errno);
+      return;
+    }
+    for (ssize_t i = 0; i < got && options.mode == "echo"; ++i)
+      outcome.intact &= buffer[static_cast<size_t>(i)] == pattern_at(outcome.received + static_cast<size_t>(i));
+    outcome.received += static_cast<size_t>(got);
+  }
+}
+
+void abort_connection(int fd) {
+  const linger hard{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+  close(fd);
+}
+
+Outcome run_client(const Options& options) {
+  Outcome outcome;
+  const auto until = Clock::now() + std::chrono::seconds(options.seconds);
+  const int fd = connect_to(options.target, until, outcome);
+  if (fd < 0) return outcome;
+  note_addresses(fd, outcome);
+  if (options.mode == "abort") {
+    std::string bytes(options.bytes, 'x');
+    const ssize_t n = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    outcome.sent = n > 0 ? static_cast<size_t>(n) : 0;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    abort_connection(fd);
+    return outcome;
+  }
+  if (options.mode == "idle") {
+    // Stays connected and silent until the time is up or the peer ends it.
+    outcome.end = wait_for(fd, POLLIN, until) ? "ended" : "timeout";
+    close(fd);
+    return outcome;
+  }
+  exchange(fd, options, until, outcome);
+  if (options.mode == "echo") outcome.intact &= outcome.received == options.bytes;
+  close(fd);
+  return outcome;
+}
+
+int connect_main(const Options& options) {
+  std::vector<std::thread> threads;
+  std::vector<Outcome> outcomes(static_cast<size_t>(options.count));
+  for (auto& outcome : outcomes) threads.emplace_back([&outcome, &options] { outcome = run_client(options); });
+  for (auto& thread : threads) thread.join();
+  if (options.count == 1) {
+    print(outcomes[0]);
+    return outcomes[0].end == "eof" && outcomes[0].intact ? 0 : 1;
+  }
+  std::map<std::string, int> ends;
+  int good = 0;
+  for (const auto& o : outcomes) {
+    ++ends[o.end];
+    good += o.end == "eof" && o.intact ? 1 : 0;
+  }
+  std::printf("{\"good\":%d,\"of\":%d", good, options.count);
+  for (const auto& [end, n] : ends) std::printf(",\"%s\":%d", end.c_str(), n);
+  std::printf("}\n");
+  return good == options.count ? 0 : 1;
+}
+
+void serve_one(int fd, const Options& options) {
+  Outcome outcome;
+  note_addresses(fd, outcome);
+  std::vector<char> buffer(65536);
+  if (options.mode == "banner") {
+    const std::string banner = "220 ready\r\n";
+    outcome.sent += static_cast<size_t>(std::max<ssize_t>(0, send(fd, banner.data(), banner.size(), MSG_NOSIGNAL)));
+  }
+  // A reader that begins late: the writer must be stopped by back-pressure, not by memory.
+  if (options.mode == "late") std::this_thread::sleep_for(std::chrono::seconds(options.seconds));
+  if (options.mode == "stall") std::this_thread::sleep_for(std::chrono::hours(1));
+  for (;;) {
+    const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
+    if (got < 0) outcome.end = name_of_errno(errno);
+    if (got <= 0) break;
+    outcome.received += static_cast<size_t>(got);
+    if (options.mode == "reset") {
+      abort_connection(fd);
+      print(outcome);
+      return;
+    }
+    if (options.mode == "sink") continue;
+    for (ssize_t done = 0; done < got;) {
+      const ssize_t n = send(fd, buffer.data() + done, static_cast<size_t>(got - done), MSG_NOSIGNAL);
+      if (n <= 0) break;
+      done += n;
+      outcome.sent += static_cast<size_t>(n);
+    }
+  }
+  close(fd);
+  print(outcome);
+}
+
+int serve_main(const Options& options) {
+  const int listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1, off = 0;
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_port = htons(static_cast<uint16_t>(std::atoi(options.target.c_str())));
+  if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || listen(listener, 4096) != 0) {
+    std::perror("probe serve");
+    return 1;
+  }
+  for (;;) {
+    const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    if (fd < 0) continue;
+    std::thread([fd, options] { serve_one(fd, options); }).detach();
+  }
+}
+
+int usage() {
+  std::fprintf(stderr, "usage: probe connect HOST:PORT|serve PORT [--mode M] [--bytes N] [--count N] [--seconds S] [--fork]\n");
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
+  if (argc < 3) return usage();
+  Options options;
+  options.target = argv[2];
+  for (int i = 3; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--fork") {
+      options.fork_first = true;
+    } else if (i + 1 >= argc) {
+      return usage();
+    } else if (word == "--mode") {
+      options.mode = argv[++i];
+    } else if (word == "--bytes") {
+      options.bytes = std::strtoull(argv[++i], nullptr, 10);
+    } else if (word == "--count") {
+      options.count = std::atoi(argv[++i]);
+    } else if (word == "--seconds") {
+      options.seconds = std::atoi(argv[++i]);
+    } else {
+      return usage();
+    }
+  }
+  if (options.fork_first) {
+    const pid_t child = fork();
+    int status = 0;
+    if (child != 0) return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+  }
+  if (std::string(argv[1]) == "connect") return connect_main(options);
+  if (std::string(argv[1]) == "serve") return serve_main(options);
+  return usage();
+}
