@@ -1,0 +1,156 @@
+"""What every bench shares: a private network namespace, pinning, CPU accounting, rounds in turn, ratios.
+
+Peers run in turn in one run, and the ratio is taken round by round, so that a slow minute of a shared machine hits all.
+Nothing here judges: it prints and writes JSON; targets are printed beside the figure.
+"""
+import atexit
+import json
+import os
+import pathlib
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def run(*words, check=True, **options):
+    return subprocess.run(words, check=check, capture_output=True, text=True, **options)
+
+
+class Namespace:
+    """A network namespace of this run, with one address besides loopback; gone when the run ends."""
+
+    def __init__(self, name, addresses=("10.99.0.1/24",)):
+        self.name = f"weft-bench-{name}-{os.getpid()}"
+        run("ip", "netns", "add", self.name)
+        atexit.register(self.close)
+        self.run("ip", "link", "set", "lo", "up")
+        self.run("ip", "link", "add", "bench0", "type", "dummy")
+        for address in addresses:
+            self.run("ip", "address", "add", address, "dev", "bench0")
+        self.run("ip", "link", "set", "bench0", "up")
+        # The machine's default may be bbr, whose pacing hides everything else.
+        self.run("sysctl", "-qw", "net.ipv4.tcp_congestion_control=cubic")
+        self.processes = []
+
+    def prefix(self, cpu=None):
+        pin = ["taskset", "-c", str(cpu)] if cpu is not None else []
+        return ["ip", "netns", "exec", self.name, *pin]
+
+    def run(self, *words, cpu=None, check=True):
+        return run(*self.prefix(cpu), *words, check=check)
+
+    def start(self, *words, cpu=None, log=None):
+        out = open(log, "ab") if log else subprocess.DEVNULL
+        process = subprocess.Popen([*self.prefix(cpu), *words], stdout=out, stderr=out, start_new_session=True)
+        self.processes.append(process)
+        return process
+
+    def stop(self, process):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        if process in self.processes:
+            self.processes.remove(process)
+
+    def close(self):
+        for process in list(self.processes):
+            self.stop(process)
+        run("ip", "netns", "delete", self.name, check=False)
+
+
+def descendants(pid):
+    found = [pid]
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += descendants(int(child))
+    return found
+
+
+def cpu_seconds(pid):
+    """User and system time of a process and all its descendants, finished threads included."""
+    total = 0.0
+    for each in descendants(pid):
+        try:
+            fields = pathlib.Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
+            total += (int(fields[11]) + int(fields[12])) / TICK
+        except FileNotFoundError:
+            pass
+    return total
+
+
+def rss_kib(pid):
+    total = 0
+    for each in descendants(pid):
+        for line in pathlib.Path(f"/proc/{each}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1])
+    return total
+
+
+def wait_port(namespace, address, port, seconds=10):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if namespace.run("bash", "-c", f"exec 3<>/dev/tcp/{address}/{port}", check=False).returncode == 0:
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"nothing listens on {address}:{port} after {seconds} s")
+
+
+def scratch():
+    path = tempfile.mkdtemp(prefix="weft-bench-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    os.chmod(path, 0o755)
+    return pathlib.Path(path)
+
+
+def spread(values):
+    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
+
+
+def show(title, unit, rows, base, target=None):
+    """rows: name -> list of values, one a round. Ratios are taken to `base`, round by round."""
+    print(f"\n{title} [{unit}]")
+    print(f"  {'':<14}{'min':>10}{'median':>10}{'max':>10}   ratio to {base}")
+    result = {}
+    for name, values in rows.items():
+        s = spread(values)
+        ratios = spread([v / b for v, b in zip(values, rows[base])]) if base in rows else None
+        ratio = f"{ratios['median']:.3f} ({ratios['min']:.3f} to {ratios['max']:.3f})" if ratios else "-"
+        print(f"  {name:<14}{s['min']:>10.2f}{s['median']:>10.2f}{s['max']:>10.2f}   {ratio}")
+        result[name] = {**s, "ratio": ratios}
+    if target:
+        print(f"  target: {target}")
+    return {"title": title, "unit": unit, "base": base, "target": target, "rows": result}
+
+
+def machine():
+    load = os.getloadavg()
+    text = {"kernel": os.uname().release, "cpus": os.cpu_count(), "load": load, "congestion_control": "cubic (own namespaces)"}
+    print(f"machine: kernel {text['kernel']}, {text['cpus']} CPUs, load {load[0]:.2f} {load[1]:.2f} {load[2]:.2f}, "
+          f"congestion control of the namespaces: cubic")
+    return text
+
+
+def write_json(name, results):
+    folder = ROOT / "bench-results"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"\nwritten: {path.relative_to(ROOT)}")
+
+
+def need(*programs):
+    missing = [p for p in programs if shutil.which(p) is None]
+    if missing:
+        sys.exit(f"missing: {' '.join(missing)}; run scripts/bench, which installs them")
