@@ -26,18 +26,20 @@ def run(*words, check=True, **options):
 class Namespace:
     """A network namespace of this run, with one address besides loopback; gone when the run ends."""
 
-    def __init__(self, name, addresses=("10.99.0.1/24",)):
+    def __init__(self, name, addresses=("10.99.0.1/32",)):
         self.name = f"weft-bench-{name}-{os.getpid()}"
+        self.processes = []
         run("ip", "netns", "add", self.name)
         atexit.register(self.close)
         self.run("ip", "link", "set", "lo", "up")
-        self.run("ip", "link", "add", "bench0", "type", "dummy")
         for address in addresses:
-            self.run("ip", "address", "add", address, "dev", "bench0")
-        self.run("ip", "link", "set", "bench0", "up")
-        # The machine's default may be bbr, whose pacing hides everything else.
-        self.run("sysctl", "-qw", "net.ipv4.tcp_congestion_control=cubic")
-        self.processes = []
+            self.run("ip", "address", "add", address, "dev", "lo")
+        # The machine's default may be bbr, whose pacing hides everything else. A namespace may only choose what the
+        # machine allows to everybody; reno always is.
+        for control in ("cubic", "reno"):
+            if self.run("sysctl", "-qw", f"net.ipv4.tcp_congestion_control={control}", check=False).returncode == 0:
+                break
+        self.congestion_control = self.run("sysctl", "-n", "net.ipv4.tcp_congestion_control").stdout.strip()
 
     def prefix(self, cpu=None):
         pin = ["taskset", "-c", str(cpu)] if cpu is not None else []
@@ -134,11 +136,12 @@ def show(title, unit, rows, base, target=None):
     return {"title": title, "unit": unit, "base": base, "target": target, "rows": result}
 
 
-def machine():
+def machine(namespace):
     load = os.getloadavg()
-    text = {"kernel": os.uname().release, "cpus": os.cpu_count(), "load": load, "congestion_control": "cubic (own namespaces)"}
+    control = namespace.congestion_control
+    text = {"kernel": os.uname().release, "cpus": os.cpu_count(), "load": load, "congestion_control": control}
     print(f"machine: kernel {text['kernel']}, {text['cpus']} CPUs, load {load[0]:.2f} {load[1]:.2f} {load[2]:.2f}, "
-          f"congestion control of the namespaces: cubic")
+          f"congestion control of the namespace: {control}")
     return text
 
 

@@ -182,8 +182,8 @@ def one_bench(namespace, title, h2, base, target):
 
 def main():
     need("nginx", "haproxy", "nghttpx", "wrk", "h2load", "taskset")
-    facts = machine()
     namespace = Namespace("http")
+    facts = machine(namespace)
     folder = scratch()
     (folder / "server.conf").write_text(NGINX_SERVER.format(dir=folder, address=ADDRESS, port=SERVER_PORT, body="x" * 128))
     namespace.start("nginx", "-c", str(folder / "server.conf"), cpu=1)
