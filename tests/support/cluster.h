@@ -1,0 +1,52 @@
+#pragma once
+// A sandbox of two nodes for end-to-end tests, driven by weftctl as a user drives it.
+#include <string>
+#include <vector>
+
+#include "tests/support/command.h"
+
+namespace weft::test {
+
+// Up when made, down when it dies; also removes what an earlier, killed run of the same name left.
+class Cluster {
+ public:
+  explicit Cluster(std::string name, std::vector<std::string> up_options = {"--nodes", "2"});
+  ~Cluster();
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+
+  // Why it did not come up; empty when it did.
+  [[nodiscard]] const std::string& trouble() const { return trouble_; }
+
+  // weftctl sandbox --name NAME words...
+  Answer ctl(std::vector<std::string> words, std::chrono::seconds limit = std::chrono::seconds(60));
+  // Runs a command in a pod ("pod -n ns"), a node or "outside".
+  Answer exec(const std::string& where, std::vector<std::string> words, const std::string& ns = "dev",
+              std::chrono::seconds limit = std::chrono::seconds(60));
+  // Applies manifest text.
+  Answer apply(const std::string& manifest);
+  Answer apply_file(const std::string& path) { return ctl({"apply", "-f", path}); }
+  Answer remove_file(const std::string& path) { return ctl({"delete", "-f", path}); }
+
+  // Pods of `ns` whose label `key` is `value`, running and ready.
+  std::vector<std::string> ready_pods(const std::string& ns, const std::string& key, const std::string& value);
+  std::string pod_field(const std::string& ns, const std::string& pod, const std::string& path);
+  [[nodiscard]] const std::string& name() const { return name_; }
+
+ private:
+  std::string name_;
+  std::string trouble_;
+  int files_ = 0;
+};
+
+// curl's view of one HTTP exchange.
+struct Reply {
+  int curl_exit = -1;  // 0: an answer came; 7: refused; 52: closed without one; 56: reset
+  int status = 0;
+  std::string headers, body;
+};
+// curl from `where` (a pod of `ns`, a node, "outside").
+[[nodiscard]] Reply curl(Cluster& cluster, const std::string& where, std::vector<std::string> options,
+                         const std::string& url, const std::string& ns = "dev");
+
+}  // namespace weft::test
