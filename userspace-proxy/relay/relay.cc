@@ -1,0 +1,162 @@
+#include "userspace-proxy/relay/relay.h"
+
+#include <poll.h>
+
+namespace weft::relay {
+namespace {
+
+// Reads per direction before the others of this worker get their turn.
+constexpr int kRoundsPerTurn = 16;
+
+using Row = std::array<bool, static_cast<size_t>(Step::kCount)>;
+constexpr std::array<Row, static_cast<size_t>(Step::kCount)> kLegal = {{
+    // kOpen, kSourceEnded, kDestinationEnded, kFinished, kReset
+    {{false, true, true, false, true}},     // kOpen
+    {{false, false, false, true, true}},    // kSourceEnded
+    {{false, false, false, true, true}},    // kDestinationEnded
+    {{false, false, false, false, false}},  // kFinished
+    {{false, false, false, false, false}},  // kReset
+}};
+
+// While bytes are held nobody reads, so a reset that comes in behind them would stay unseen.
+bool is_broken(const base::Transport& transport) {
+  if (transport.raw_fd() < 0) return false;
+  pollfd state{.fd = transport.raw_fd(), .events = 0, .revents = 0};
+  return poll(&state, 1, 0) > 0 && (state.revents & POLLERR) != 0;
+}
+
+}  // namespace
+
+bool legal(Step from, Step to) {
+  return kLegal[static_cast<size_t>(from)][static_cast<size_t>(to)];
+}
+
+Relay::Relay(base::Loop& loop, std::span<char> scratch, std::unique_ptr<base::Transport> source,
+             std::unique_ptr<base::Transport> destination, RelayOwner& owner)
+    : loop_(loop),
+      owner_(owner),
+      scratch_(scratch),
+      source_(std::move(source)),
+      destination_(std::move(destination)),
+      outward_{source_.get(), destination_.get(), Cause::kSourceReset, Cause::kDestinationReset},
+      homeward_{destination_.get(), source_.get(), Cause::kDestinationReset, Cause::kSourceReset},
+      source_side_(*this, outward_, homeward_),
+      destination_side_(*this, homeward_, outward_) {}
+
+Relay::~Relay() {
+  if (yielded_) loop_.forget(this);
+}
+
+void Relay::start() {
+  if (!source_->attach(loop_, &source_side_) || !destination_->attach(loop_, &destination_side_))
+    return break_off(Cause::kAborted, 0);
+  pump(outward_);
+  pump(homeward_);
+}
+
+void Relay::abort() {
+  break_off(Cause::kAborted, 0);
+}
+
+void Relay::Side::on_readable() {
+  relay.pump(reads);
+  if (!relay.over() && !reads.held.empty() && is_broken(*reads.from))
+    relay.break_off(reads.from_reset, ECONNRESET);
+}
+
+void Relay::Side::on_writable() {
+  if (!writes.held.empty()) relay.pump(writes);
+}
+
+void Relay::on_io(uint32_t) {
+  yielded_ = false;
+  pump(outward_);
+  pump(homeward_);
+}
+
+void Relay::pump(Lane& lane) {
+  for (int round = 0; round < kRoundsPerTurn; ++round) {
+    if (over() || lane.end_passed) return;
+    if (flush_held(lane) == Flow::kWait) return;
+    if (lane.end_seen) return pass_end(lane);
+    if (read_once(lane) == Flow::kWait) return;
+  }
+  if (yielded_) return;
+  yielded_ = true;
+  loop_.again(this);
+}
+
+Relay::Flow Relay::read_once(Lane& lane) {
+  const base::Io io = lane.from->read(scratch_);
+  switch (io.kind) {
+    case base::Io::Kind::kWouldBlock:
+      return Flow::kWait;
+    case base::Io::Kind::kEnd:
+      lane.end_seen = true;
+      return Flow::kGoOn;
+    case base::Io::Kind::kError:
+      break_off(lane.from_reset, io.sys_errno);
+      return Flow::kWait;
+    case base::Io::Kind::kBytes:
+      break;
+  }
+  return write_out(lane, scratch_.first(io.bytes));
+}
+
+// Writes what the other side takes and holds the rest.
+Relay::Flow Relay::write_out(Lane& lane, std::span<const char> bytes) {
+  while (!bytes.empty()) {
+    const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+    const base::Io io = lane.to->write({&piece, 1});
+    if (io.kind == base::Io::Kind::kError) {
+      break_off(lane.to_reset, io.sys_errno);
+      return Flow::kWait;
+    }
+    if (io.kind != base::Io::Kind::kBytes) {
+      lane.held = base::Buffer(bytes.size());
+      CHECK(lane.held.append({bytes.data(), bytes.size()}));
+      return Flow::kWait;
+    }
+    lane.bytes += io.bytes;
+    bytes = bytes.subspan(io.bytes);
+  }
+  return Flow::kGoOn;
+}
+
+Relay::Flow Relay::flush_held(Lane& lane) {
+  while (!lane.held.empty()) {
+    const auto view = lane.held.view();
+    const iovec piece{const_cast<char*>(view.data()), view.size()};
+    const base::Io io = lane.to->write({&piece, 1});
+    if (io.kind == base::Io::Kind::kError) break_off(lane.to_reset, io.sys_errno);
+    if (io.kind != base::Io::Kind::kBytes) return Flow::kWait;
+    lane.bytes += io.bytes;
+    lane.held.consume(io.bytes);
+    if (lane.held.empty()) lane.held = base::Buffer(0);
+  }
+  return Flow::kGoOn;
+}
+
+void Relay::pass_end(Lane& lane) {
+  lane.to->shutdown_write();
+  lane.end_passed = true;
+  const bool both = outward_.end_passed && homeward_.end_passed;
+  enter(both ? Step::kFinished : &lane == &outward_ ? Step::kSourceEnded : Step::kDestinationEnded);
+}
+
+void Relay::break_off(Cause cause, int sys_errno) {
+  if (over()) return;
+  cause_ = cause;
+  sys_errno_ = sys_errno;
+  source_->reset();
+  destination_->reset();
+  enter(Step::kReset);
+}
+
+void Relay::enter(Step step) {
+  CHECK(legal(step_, step));
+  step_ = step;
+  if (over()) owner_.on_relay_end(*this);
+}
+
+}  // namespace weft::relay

@@ -1,0 +1,104 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "userspace-proxy/base/buffer.h"
+#include "userspace-proxy/base/loop.h"
+#include "userspace-proxy/base/transport.h"
+
+namespace weft::relay {
+
+// How a relay stands. S: the source's FIN was passed on; D: the destination's FIN was passed on.
+//
+//              S                       D
+//    kOpen ---------> kSourceEnded -----------> kFinished
+//      |  \    D                       S           ^
+//      |   \--------> kDestinationEnded -----------/
+//      |                   |
+//      +---- RST, error or abort() from any of the three ----> kReset
+enum class Step : uint8_t { kOpen, kSourceEnded, kDestinationEnded, kFinished, kReset, kCount };
+
+[[nodiscard]] bool legal(Step from, Step to);
+
+enum class Cause : uint8_t { kNone, kSourceReset, kDestinationReset, kAborted };
+
+class Relay;
+
+class RelayOwner {
+ public:
+  virtual ~RelayOwner() = default;
+  // The relay is over, both transports are closed or about to be. Called once; retire the relay, do not free
+  // it.
+  virtual void on_relay_end(Relay& relay) = 0;
+};
+
+// Copies bytes both ways between two transports until both have ended or one was reset. Half-closes and
+// resets are passed on. Bytes that cannot be written at once are held, at most one scratch block per
+// direction, and nothing more is read until they are gone; an idle relay holds no buffer. Owned by a
+// connection, lives in its worker's thread.
+class Relay final : private base::IoHandler {
+ public:
+  // `scratch` is the worker's, shared by all its relays. `loop`, `scratch` and `owner` outlive the relay.
+  Relay(base::Loop& loop, std::span<char> scratch, std::unique_ptr<base::Transport> source,
+        std::unique_ptr<base::Transport> destination, RelayOwner& owner);
+  ~Relay() override;
+
+  // Begins to carry; may call on_relay_end() before it returns.
+  void start();
+  // Resets both sides; on_relay_end() follows with kAborted.
+  void abort();
+
+  [[nodiscard]] Step step() const { return step_; }
+  [[nodiscard]] Cause cause() const { return cause_; }
+  [[nodiscard]] int sys_errno() const { return sys_errno_; }
+  [[nodiscard]] uint64_t from_source() const { return outward_.bytes; }  // passed on to the destination
+  [[nodiscard]] uint64_t to_source() const { return homeward_.bytes; }
+  [[nodiscard]] size_t held_bytes() const { return outward_.held.capacity() + homeward_.held.capacity(); }
+
+ private:
+  // One direction.
+  struct Lane {
+    base::Transport* from;
+    base::Transport* to;
+    Cause from_reset, to_reset;  // whom to blame when that end breaks
+    base::Buffer held{0};        // read, not yet written; its capacity is 0 when there is nothing
+    uint64_t bytes = 0;
+    bool end_seen = false, end_passed = false;
+  };
+  // Tells the two transports' notifications apart.
+  struct Side final : base::TransportHandler {
+    Side(Relay& its_relay, Lane& its_reads, Lane& its_writes)
+        : relay(its_relay), reads(its_reads), writes(its_writes) {}
+    void on_readable() override;
+    void on_writable() override;
+    Relay& relay;
+    Lane& reads;
+    Lane& writes;
+  };
+  enum class Flow : uint8_t { kGoOn, kWait };
+
+  void on_io(uint32_t events) override;  // called again after yielding
+  void pump(Lane& lane);
+  [[nodiscard]] Flow read_once(Lane& lane);
+  [[nodiscard]] Flow write_out(Lane& lane, std::span<const char> bytes);
+  [[nodiscard]] Flow flush_held(Lane& lane);
+  void pass_end(Lane& lane);
+  void break_off(Cause cause, int sys_errno);
+  void enter(Step step);
+  [[nodiscard]] bool over() const { return step_ == Step::kFinished || step_ == Step::kReset; }
+
+  base::Loop& loop_;
+  RelayOwner& owner_;
+  std::span<char> scratch_;
+  std::unique_ptr<base::Transport> source_, destination_;
+  Lane outward_, homeward_;
+  Side source_side_, destination_side_;
+  Step step_ = Step::kOpen;
+  Cause cause_ = Cause::kNone;
+  bool yielded_ = false;
+  int sys_errno_ = 0;
+};
+
+}  // namespace weft::relay
