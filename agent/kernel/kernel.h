@@ -24,8 +24,8 @@ namespace weft::kernel {
 struct Options {
   std::string pin_root = "/sys/fs/bpf/weft";
   std::string pods_cgroup;  // directory in a cgroup v2 hierarchy; hooks see sockets made below it
-  uint32_t mark =
-      WEFT_MARK_DEFAULT;  // the one bit of SO_MARK that is ours; also used by the rule in the pods
+  // The one bit of SO_MARK that is ours; the rule in the pods' netns must name the same.
+  uint32_t mark = WEFT_MARK_DEFAULT;
   // Told after every step of open(): for the log.
   std::function<void(std::string_view step)> on_step;
 };
@@ -64,8 +64,9 @@ struct Attachment {
 
 // Counted by this room; everything else is in counters().
 struct Failures {
-  uint64_t services_left_out = 0;  // sync(): a full map; the service keeps its last whole table, or has none
-  uint64_t writes_failed = 0;      // sync(): any other write
+  uint64_t services_left_out = 0;   // sync(): a full map; the service keeps its last whole table, or has none
+  uint64_t pods_left_to_proxy = 0;  // sync(): a full policy map; the proxy judges all their arrivals
+  uint64_t writes_failed = 0;       // sync(): any other write
 };
 
 // Owns the pinned state of one node. Owner: the agent's kernel thread; counters() alone may be called from
@@ -90,9 +91,9 @@ class Kernel {
   // Reads the pinned maps anew; for tests and for the repair loop.
   [[nodiscard]] base::Result<compile::Tables> read_tables() const;
 
-  // Directories of the cgroups whose processes every hook passes by: the agent's and the proxy's. Replaces
-  // the set of before; call again when one of them is made anew.
-  base::Status set_exempt_cgroups(const std::vector<std::string>& directories);
+  // The cgroups whose processes every hook passes by. Replaces the set of before; call again when one is made
+  // anew.
+  base::Status set_exempt_cgroups(const std::vector<Exempt>& cgroups);
 
   // Pods by netns cookie. put_pod() also changes an existing entry.
   base::Status put_pod(uint64_t netns_cookie, const weft_pod& pod);
@@ -121,6 +122,8 @@ class Kernel {
   [[nodiscard]] const Failures& failures() const;
   // One entry per cgroup hook.
   [[nodiscard]] std::vector<Attachment> attachments() const;
+  // Attaches the cgroup hooks whose link is absent or detached; says how many. For the repair loop.
+  base::Result<unsigned> repair_hooks();
   // The ring buffer map, for EventReader.
   [[nodiscard]] int events_map() const;
 
@@ -137,7 +140,7 @@ base::Status uninstall(const std::string& pin_root);
 [[nodiscard]] base::Result<std::string> find_cgroup2();
 // The id by which BPF knows a cgroup directory.
 [[nodiscard]] base::Result<uint64_t> cgroup_id(const std::string& directory);
-// SO_NETNS_COOKIE of the netns behind an open netns file, and of the calling thread's own.
+// The number by which BPF knows the calling thread's network namespace.
 [[nodiscard]] base::Result<uint64_t> netns_cookie();
 
 // Loads every hook as it would be loaded for real, attaches nothing, and says what the machine lacks: one

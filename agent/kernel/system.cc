@@ -1,0 +1,100 @@
+// What the machine offers: cgroups, namespaces, BTF.
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/socket.h>
+#include <sys/vfs.h>
+
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "agent/kernel/kernel.h"
+#include "agent/kernel/system.h"
+
+namespace weft::kernel {
+namespace {
+
+// Octal escapes of mountinfo: "\040" is a blank.
+std::string unescape(const std::string& text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\' || i + 3 >= text.size()) {
+      out += text[i];
+      continue;
+    }
+    out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+    i += 3;
+  }
+  return out;
+}
+
+}  // namespace
+
+base::Result<std::string> cgroup2_in(std::istream& mountinfo) {
+  for (std::string line; std::getline(mountinfo, line);) {
+    // "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw": the fields before the dash
+    // vary.
+    const size_t dash = line.find(" - ");
+    if (dash == std::string::npos) continue;
+    std::istringstream fields(line.substr(0, dash)), source(line.substr(dash + 3));
+    std::string id, parent, device, root, mount_point, type;
+    fields >> id >> parent >> device >> root >> mount_point;
+    source >> type;
+    if (type == "cgroup2" && root == "/") return unescape(mount_point);
+  }
+  return base::fail(
+      base::ErrorKind::kUnsupported,
+      "no cgroup v2 hierarchy is mounted; weft attaches its hooks to one: mount -t cgroup2 none "
+      "/sys/fs/cgroup");
+}
+
+base::Result<std::string> find_cgroup2() {
+  std::ifstream mountinfo("/proc/self/mountinfo");
+  if (!mountinfo) return base::fail_errno("open /proc/self/mountinfo");
+  return cgroup2_in(mountinfo);
+}
+
+base::Result<base::Fd> open_cgroup(const std::string& directory) {
+  base::Fd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return base::fail_errno("open cgroup " + directory);
+  struct statfs info{};
+  if (fstatfs(fd.get(), &info) != 0) return base::fail_errno("statfs " + directory);
+  if (static_cast<unsigned long>(info.f_type) != CGROUP2_SUPER_MAGIC)
+    return base::fail(base::ErrorKind::kInvalid, directory + " is no directory of a cgroup v2 hierarchy");
+  return fd;
+}
+
+base::Result<uint64_t> cgroup_id(const std::string& directory) {
+  TRY_ASSIGN(auto fd, open_cgroup(directory));
+  // The handle of a cgroup directory is its id.
+  struct {
+    file_handle head;
+    uint64_t id;
+  } handle{};
+  handle.head.handle_bytes = sizeof handle.id;
+  int mount_id = 0;
+  if (name_to_handle_at(fd.get(), "", &handle.head, &mount_id, AT_EMPTY_PATH) != 0)
+    return base::fail_errno("find the id of cgroup " + directory);
+  uint64_t id = 0;
+  std::memcpy(&id, handle.head.f_handle, sizeof id);
+  return id;
+}
+
+base::Result<uint64_t> netns_cookie() {
+  base::Fd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return base::fail_errno("open a socket");
+  uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) != 0)
+    return base::fail_errno("read the cookie of a network namespace");
+  return cookie;
+}
+
+base::Status check_btf() {
+  if (access("/sys/kernel/btf/vmlinux", R_OK) == 0) return {};
+  return base::fail(
+      base::ErrorKind::kUnsupported,
+      "the kernel has no BTF (/sys/kernel/btf/vmlinux); weft needs one built with CONFIG_DEBUG_INFO_BTF");
+}
+
+}  // namespace weft::kernel
