@@ -100,7 +100,7 @@ struct {
 	__type(value, struct weft_attested);
 } attested SEC(".maps");
 
-/* 4-tuple -> netns it was opened in; sockops writes, sk_lookup reads, only where sk_lookup cannot see the interface. */
+/* 4-tuple under a foreign address -> netns it was opened in; sockops writes and deletes, sk_lookup reads. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);

@@ -159,9 +159,11 @@ struct weft_affinity {
 	struct weft_address address;
 	__u16 port; /* host order */
 	__u16 pad;
+	__u32 generation; /* with `slot`: where it stood then; believed while the service has that generation */
+	__u32 slot;
 	__u32 pad2;
 };
-WEFT_ASSERT_SIZE(weft_affinity, 32);
+WEFT_ASSERT_SIZE(weft_affinity, 40);
 
 /* exempt_cgroups: cgroup v2 id -> whose it is; the hooks pass these processes by */
 struct weft_exempt_key {
@@ -215,16 +217,25 @@ struct weft_tuple {
 };
 WEFT_ASSERT_SIZE(weft_tuple, 36);
 
+enum weft_attested_flags {
+	WEFT_ATTESTED_LOOPED = 1 << 0, /* marked: on its way to the proxy in its own netns */
+};
+
 struct weft_attested {
 	__u64 netns_cookie;
 	__u32 identity;
 	__u32 namespace_id;
 	__u32 pod_id;
-	__u32 generation;
+	__u32 generation; /* of the pod; believed while the pod has it */
+	__u32 flags; /* enum weft_attested_flags */
+	__u32 pad;
 };
-WEFT_ASSERT_SIZE(weft_attested, 24);
+WEFT_ASSERT_SIZE(weft_attested, 32);
 
-/* delivered: 4-tuple of a connection from inside a pod's netns under a foreign address; kernels before 5.17 only */
+/*
+ * delivered: 4-tuple of a connection made inside a pod's netns under an address that is not the pod's: from one of its
+ * further addresses to another one and, on kernels before 5.17, by the proxy in a client's name.
+ */
 struct weft_delivered {
 	__u64 netns_cookie;
 };
@@ -296,7 +307,7 @@ WEFT_ASSERT_SIZE(weft_name, 328);
 	X(connect_other_protocol, "neither TCP nor UDP")                                                  \
 	X(connect_loopback, "a loopback or unspecified destination")                                      \
 	X(connect_own_address, "the pod calls itself")                                                    \
-	X(connect_unknown, "the destination is neither a service nor an enrolled pod")                    \
+	X(connect_unknown, "the destination is no service and no workload of ours")                    \
 	X(connect_direct_service, "rewritten to a backend")                                               \
 	X(connect_direct_workload, "a pod on this node, called by its address")                           \
 	X(connect_proxy_layer7, "to the proxy: something on the route asks for HTTP")                     \

@@ -1,12 +1,99 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bpf/maps.h"
+/*
+ * sockops, on the pods' cgroup: before the SYN of an enrolled pod leaves, who sends it is written
+ * down under its 4-tuple; when the connection is closed, the record goes. Also for sockets that the
+ * agent made in a pod's netns.
+ */
+#include "bpf/decide/attest.h"
+#include "bpf/hooks/common.h"
 
+const volatile __u32 mark_bit = WEFT_MARK_DEFAULT;
 const volatile bool has_ifindex = true;
+
+HOOK_INLINE void read_tuple(struct bpf_sock_ops *ctx, struct weft_tuple *tuple)
+{
+	if (ctx->family == HOOK_FAMILY_V4) {
+		weft_set_v4(&tuple->source, ctx->local_ip4);
+		weft_set_v4(&tuple->destination, ctx->remote_ip4);
+		HOOK_KEEP_BRANCH;
+	} else {
+		weft_set_words(&tuple->source, ctx->local_ip6[0], ctx->local_ip6[1],
+			       ctx->local_ip6[2], ctx->local_ip6[3]);
+		weft_set_words(&tuple->destination, ctx->remote_ip6[0], ctx->remote_ip6[1],
+			       ctx->remote_ip6[2], ctx->remote_ip6[3]);
+	}
+	tuple->source_port = ctx->local_port;
+	tuple->destination_port = weft_port_of_sockops(ctx->remote_port);
+}
+
+/* A refused insertion leaves the connection anonymous: its destination decides what that is worth.
+ */
+HOOK_INLINE bool write_down(__u32 note, const struct weft_pod *pod, const struct weft_tuple *tuple,
+			    __u64 cookie, bool marked)
+{
+	if (note == WEFT_NOTE_DELIVERED) {
+		struct weft_delivered delivery = {.netns_cookie = cookie};
+		count(WEFT_COUNTER_attested_foreign_source);
+		return bpf_map_update_elem(&delivered, tuple, &delivery, BPF_ANY) == 0;
+	}
+	struct weft_attested record = weft_attested_of(pod, cookie, marked);
+	if (bpf_map_update_elem(&attested, tuple, &record, BPF_ANY))
+		return false;
+	count(WEFT_COUNTER_attested_recorded);
+	return true;
+}
+
+HOOK_INLINE void opened(struct bpf_sock_ops *ctx)
+{
+	__u64 cookie = bpf_get_netns_cookie(ctx);
+	struct weft_pod *pod = pod_of(cookie);
+	struct weft_tuple tuple = {};
+	struct bpf_sock *sk;
+	bool marked;
+	__u32 note;
+
+	if (!pod)
+		return;
+	read_tuple(ctx, &tuple);
+	sk = ctx->sk;
+	marked = sk && sk->mark & mark_bit;
+	note = weft_attest(pod, &tuple, marked, has_ifindex);
+	if (note == WEFT_NOTE_NOTHING)
+		return;
+	if (!write_down(note, pod, &tuple, cookie, marked)) {
+		count(WEFT_COUNTER_attested_insert_failed);
+		return;
+	}
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+/* Only the netns that wrote a record takes it back. */
+HOOK_INLINE void closed(struct bpf_sock_ops *ctx)
+{
+	__u64 cookie = bpf_get_netns_cookie(ctx);
+	struct weft_delivered *delivery;
+	struct weft_attested *record;
+	struct weft_tuple tuple = {};
+
+	read_tuple(ctx, &tuple);
+	record = bpf_map_lookup_elem(&attested, &tuple);
+	if (record && record->netns_cookie == cookie) {
+		if (!bpf_map_delete_elem(&attested, &tuple))
+			count(WEFT_COUNTER_attested_deleted);
+		return;
+	}
+	delivery = bpf_map_lookup_elem(&delivered, &tuple);
+	if (delivery && delivery->netns_cookie == cookie)
+		bpf_map_delete_elem(&delivered, &tuple);
+}
 
 SEC("sockops")
 int weft_sockops(struct bpf_sock_ops *ctx)
 {
-	(void)ctx;
+	if (ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB)
+		opened(ctx);
+	if (ctx->op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] == BPF_TCP_CLOSE)
+		closed(ctx);
 	return 1;
 }
 

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What becomes of a connection that looks for a listener in an enrolled pod's netns, in the order
+ * of the questions: scope -> origin -> judge; then, if the listener asked for is missing: missing.
+ */
+#include "bpf/decide/address.h"
+#include "bpf/decide/connect.h"
+
+#define WEFT_LOOPBACK_IFINDEX 1
+
+enum weft_steer {
+	WEFT_STEER_CONTINUE, /* ask the next question */
+	WEFT_STEER_APP,	     /* whatever socket the application has there */
+	WEFT_STEER_OUTBOUND, /* a looped SYN: the pod's own call, for the proxy */
+	WEFT_STEER_INBOUND,  /* a peer's call, for the proxy */
+	WEFT_STEER_REFUSE,   /* to be reset at once */
+	WEFT_STEER_DROP,
+};
+
+struct weft_arrival {
+	struct weft_tuple tuple; /* source is the peer */
+	__u32 protocol;
+	__u32 ifindex; /* it came in by; only with has_ifindex */
+	bool has_ifindex;
+	bool own_record;    /* sockops wrote it down in this very netns, and not as a looped one */
+	bool own_delivered; /* the same under an address that is not the pod's */
+};
+
+/* Looped SYNs must not reach a wildcard socket of the application, so all doubt ends in a drop. */
+WEFT_INLINE struct weft_verdict weft_arrival_scope(const struct weft_pod *pod,
+						   const struct weft_arrival *arrival)
+{
+	if (arrival->protocol != WEFT_PROTOCOL_TCP)
+		return weft_verdict(WEFT_STEER_APP, WEFT_COUNTER_lookup_datagram);
+	if (weft_is_loopback(&arrival->tuple.destination))
+		return weft_verdict(WEFT_STEER_APP, WEFT_COUNTER_lookup_loopback);
+	/* The entry goes last when a pod is disarmed: its absence is a fault, and the mark may
+	 * still be on. */
+	if (!pod)
+		return weft_verdict(WEFT_STEER_DROP, WEFT_COUNTER_lookup_no_pod);
+	return weft_verdict(WEFT_STEER_CONTINUE, 0);
+}
+
+/* Before 5.17 sk_lookup does not see the interface; then only the pod's own calls have its address
+ * as source. */
+WEFT_INLINE bool weft_from_inside(const struct weft_pod *pod, const struct weft_arrival *arrival)
+{
+	if (arrival->has_ifindex)
+		return arrival->ifindex == WEFT_LOOPBACK_IFINDEX;
+	return weft_is_own(pod, &arrival->tuple.source) || arrival->own_record ||
+	       arrival->own_delivered;
+}
+
+/* A destination that the agent does not know as this pod's: looped, or one of the pod's further
+ * addresses. */
+WEFT_INLINE struct weft_verdict weft_arrival_foreign(const struct weft_pod *pod,
+						     const struct weft_arrival *arrival)
+{
+	if (!weft_from_inside(pod, arrival))
+		return arrival->has_ifindex
+			   ? weft_verdict(WEFT_STEER_CONTINUE, 0)
+			   : weft_verdict(WEFT_STEER_DROP, WEFT_COUNTER_lookup_outbound_dropped);
+	/* connect never marks these, so it is the pod calling itself. */
+	if (weft_is_link_local6(&arrival->tuple.destination) || arrival->own_record ||
+	    arrival->own_delivered)
+		return weft_verdict(WEFT_STEER_APP, WEFT_COUNTER_lookup_from_self);
+	return weft_verdict(WEFT_STEER_OUTBOUND, WEFT_COUNTER_lookup_outbound);
+}
+
+/* Whose call is it: the pod's own, or a peer's (WEFT_STEER_CONTINUE)? */
+WEFT_INLINE struct weft_verdict weft_arrival_origin(const struct weft_pod *pod,
+						    const struct weft_arrival *arrival)
+{
+	struct weft_verdict verdict = weft_verdict(WEFT_STEER_CONTINUE, 0);
+
+	if (!weft_is_own(pod, &arrival->tuple.destination))
+		verdict = weft_arrival_foreign(pod, arrival);
+	else if (weft_from_inside(pod, arrival))
+		verdict = weft_verdict(WEFT_STEER_APP, WEFT_COUNTER_lookup_from_self);
+	if (verdict.action == WEFT_STEER_CONTINUE && !(pod->flags & WEFT_POD_ENROLLED))
+		return weft_verdict(WEFT_STEER_APP, WEFT_COUNTER_lookup_not_armed);
+	return verdict;
+}
+
+/* Before the policy is asked. mTLS proves its source in the proxy, which asks the policy itself. */
+WEFT_INLINE struct weft_verdict weft_arrival_proof(const struct weft_pod *pod, __u16 port,
+						   bool proven)
+{
+	if (port == WEFT_HBONE_PORT)
+		return weft_verdict(WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_hbone);
+	if (pod->flags & WEFT_POD_STRICT && !proven)
+		return weft_verdict(WEFT_STEER_REFUSE, WEFT_COUNTER_lookup_refused_anonymous);
+	return weft_verdict(WEFT_STEER_CONTINUE, 0);
+}
+
+WEFT_INLINE struct weft_verdict weft_arrival_judge(const struct weft_pod *pod, bool proven,
+						   bool admitted)
+{
+	if (!admitted)
+		return weft_verdict(WEFT_STEER_REFUSE, WEFT_COUNTER_lookup_refused_by_policy);
+	if (pod->flags & WEFT_POD_INBOUND_PROXY)
+		return weft_verdict(WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_to_proxy);
+	return weft_verdict(WEFT_STEER_APP, proven ? WEFT_COUNTER_lookup_to_app_attested
+						   : WEFT_COUNTER_lookup_to_app_anonymous);
+}
+
+/* The listener that `steer` asks for is not there. */
+WEFT_INLINE struct weft_verdict weft_arrival_missing(const struct weft_pod *pod, __u32 steer)
+{
+	if (steer == WEFT_STEER_OUTBOUND)
+		return weft_verdict(WEFT_STEER_DROP, WEFT_COUNTER_lookup_outbound_dropped);
+	if (steer == WEFT_STEER_REFUSE)
+		return weft_verdict(WEFT_STEER_DROP, WEFT_COUNTER_lookup_refuse_dropped);
+	if (pod->flags & WEFT_POD_FAIL_OPEN)
+		return weft_verdict(WEFT_STEER_APP, WEFT_COUNTER_lookup_fail_open);
+	return weft_verdict(WEFT_STEER_DROP, WEFT_COUNTER_lookup_fail_closed);
+}
+
+/* The slot of `listeners` that `steer` asks for. */
+WEFT_INLINE __u32 weft_listener_slot(const struct weft_pod *pod, __u32 steer, bool v4)
+{
+	__u32 listener = v4 ? WEFT_LISTENER_REFUSE4 : WEFT_LISTENER_REFUSE6;
+
+	if (steer == WEFT_STEER_OUTBOUND)
+		listener = v4 ? WEFT_LISTENER_OUTBOUND4 : WEFT_LISTENER_OUTBOUND6;
+	if (steer == WEFT_STEER_INBOUND)
+		listener = v4 ? WEFT_LISTENER_INBOUND4 : WEFT_LISTENER_INBOUND6;
+	return pod->listener_slot + listener;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What sockops writes down of a connection that is about to send its SYN, and when that is
+ * believed. */
+#include "bpf/decide/address.h"
+
+enum weft_note {
+	WEFT_NOTE_NOTHING,
+	WEFT_NOTE_ATTESTED,  /* the pod opens it in its own name */
+	WEFT_NOTE_DELIVERED, /* opened inside the pod under another address */
+};
+
+/* `pod` null: not enrolled. `marked`: the socket carries our mark. */
+WEFT_INLINE __u32 weft_attest(const struct weft_pod *pod, const struct weft_tuple *tuple,
+			      bool marked, bool has_ifindex)
+{
+	bool to_self;
+
+	if (!pod || !(pod->flags & WEFT_POD_ENROLLED))
+		return WEFT_NOTE_NOTHING;
+	if (weft_is_loopback(&tuple->destination))
+		return WEFT_NOTE_NOTHING;
+	/* A pod may give itself any address, so only those that the agent gave it prove who it is.
+	 */
+	if (weft_is_own(pod, &tuple->source))
+		return WEFT_NOTE_ATTESTED;
+	to_self = weft_is_own(pod, &tuple->destination);
+	if (to_self ? !has_ifindex : !marked)
+		return WEFT_NOTE_DELIVERED;
+	return WEFT_NOTE_NOTHING;
+}
+
+WEFT_INLINE struct weft_attested weft_attested_of(const struct weft_pod *pod, __u64 netns_cookie,
+						  bool marked)
+{
+	struct weft_attested record = {
+	    netns_cookie,
+	    pod->identity,
+	    pod->namespace_id,
+	    pod->pod_id,
+	    pod->generation,
+	    marked ? (__u32)WEFT_ATTESTED_LOOPED : 0,
+	    0,
+	};
+	return record;
+}
+
+/* `source` is the pod now behind the record's netns; null: none. */
+WEFT_INLINE bool weft_record_believed(const struct weft_attested *record,
+				      const struct weft_pod *source)
+{
+	return source && source->flags & WEFT_POD_ENROLLED && source->pod_id == record->pod_id &&
+	       source->generation == record->generation;
+}
