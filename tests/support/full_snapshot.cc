@@ -27,6 +27,27 @@ model::RouteTable full_route_table() {
           .fallback_cluster = 0};
 }
 
+// Does not compile when the model has a field more or less: set it below, carry it in the codec, then count
+// it here.
+[[maybe_unused]] void count_fields(const model::Snapshot& s) {
+  [[maybe_unused]] const auto& [w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14] = s.workloads[0];
+  [[maybe_unused]] const auto& [s1, s2, s3, s4, s5, s6, s7, s8] = s.services[0];
+  [[maybe_unused]] const auto& [p1, p2, p3, p4, p5, p6] = s.services[0].ports[0];
+  [[maybe_unused]] const auto& [c1, c2, c3, c4, c5, c6] = s.clusters[0];
+  [[maybe_unused]] const auto& [e1, e2, e3] = s.clusters[0].endpoints[0];
+  [[maybe_unused]] const auto& [t1, t2, t3] = s.route_tables[0];
+  [[maybe_unused]] const auto& [v1, v2, v3] = s.route_tables[0].hosts[0];
+  [[maybe_unused]] const auto& [r1, r2, r3, r4] = s.route_tables[0].hosts[0].routes[0];
+  [[maybe_unused]] const auto& [m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11] =
+      s.route_tables[0].hosts[0].routes[0].matches[0];
+  [[maybe_unused]] const auto& [x1, x2, x3] = s.route_tables[0].hosts[0].routes[0].clusters[0];
+  [[maybe_unused]] const auto& [g1, g2, g3, g4] = s.gateway_listeners[0];
+  [[maybe_unused]] const auto& [l1, l2, l3, l4, l5] = s.local_pods[0];
+  [[maybe_unused]] const auto& [q1, q2, q3, q4, q5, q6, q7] = s.local_pods[0].policies[0];
+  [[maybe_unused]] const auto& [o1, o2, o3] = s.settings;
+  [[maybe_unused]] const auto& [a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11] = s;
+}
+
 }  // namespace
 
 model::Snapshot full_snapshot() {
@@ -41,6 +62,7 @@ model::Snapshot full_snapshot() {
                   .ns = "dev",
                   .service_account = "web",
                   .node = "node-a",
+                  .uid = "0b1c",
                   .owner = "web",
                   .canonical_name = "web",
                   .canonical_revision = "v1",

@@ -84,6 +84,7 @@ class Converter {
     out->ns = in.ns();
     out->service_account = in.service_account();
     out->node = in.node();
+    out->uid = in.uid();
     out->owner = in.owner();
     out->canonical_name = in.canonical_name();
     out->canonical_revision = in.canonical_revision();

@@ -32,6 +32,7 @@ void put(const Workload& workload, wire::Workload* out) {
   out->set_ns(workload.ns);
   out->set_service_account(workload.service_account);
   out->set_node(workload.node);
+  out->set_uid(workload.uid);
   out->set_owner(workload.owner);
   out->set_canonical_name(workload.canonical_name);
   out->set_canonical_revision(workload.canonical_revision);

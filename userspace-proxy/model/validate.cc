@@ -92,6 +92,7 @@ class Validator {
     TRY(check_name("ns", workload.ns));
     TRY(check_text("service_account", workload.service_account, kMaxName));
     TRY(check_text("node", workload.node, kMaxName));
+    TRY(check_text("uid", workload.uid, kMaxName));
     TRY(check_text("owner", workload.owner, kMaxName));
     TRY(check_text("canonical_name", workload.canonical_name, kMaxName));
     TRY(check_text("canonical_revision", workload.canonical_revision, kMaxName));
