@@ -60,7 +60,12 @@ void set_pods(const Tables& old, const Tables& desired, Changes& out) {
 class ServiceChanges {
  public:
   ServiceChanges(const Tables& old, Tables& desired, Changes& out)
-      : old_(old), desired_(desired), out_(out) {}
+      : old_(old), desired_(desired), out_(out) {
+    for (const auto& key : old.strays) {
+      auto& newest = stray_generation_[key.service_id];
+      newest = std::max(newest, key.generation);
+    }
+  }
 
   void write() {
     for (auto& [key, service] : desired_.services) write_service(key, service);
@@ -91,9 +96,15 @@ class ServiceChanges {
       if (!same(previous.head, service.head)) flips_.push_back({key, service.head});
       return;
     }
-    service.head.generation = previous.head.generation + 1;
+    service.head.generation = std::max(previous.head.generation, newest_stray(previous.head.service_id)) + 1;
     leave_behind(previous, slots_of(service));
     stage(key, service);
+  }
+
+  // A generation that an earlier agent began to stage is not continued: its entries are erased below.
+  [[nodiscard]] uint32_t newest_stray(uint32_t service_id) const {
+    auto found = stray_generation_.find(service_id);
+    return found == stray_generation_.end() ? 0 : found->second;
   }
 
   void stage(const weft_service_key& key, const Service& service) {
@@ -131,6 +142,7 @@ class ServiceChanges {
   const Tables& old_;
   Tables& desired_;
   Changes& out_;
+  std::map<uint32_t, uint32_t> stray_generation_;  // the newest, by service id
   std::vector<PutService> flips_;
   size_t staged_ = 0;
   std::vector<weft_backend_key> gone_;
