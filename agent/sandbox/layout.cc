@@ -1,0 +1,102 @@
+#include "agent/sandbox/layout.h"
+
+#include <fmt/format.h>
+
+#include "agent/sandbox/files.h"
+
+namespace weft::sandbox {
+
+Json Plan::to_json() const {
+  return Json{{"name", name},           {"index", index}, {"nodes", nodes},
+              {"dualStack", dual_stack}, {"mesh", mesh},   {"programs", programs},
+              {"cgroupRoot", cgroup_root}};
+}
+
+base::Result<Plan> Plan::from_json(const Json& json) {
+  Plan plan;
+  plan.name = text_at(json, "name");
+  plan.index = static_cast<uint32_t>(int_at(json, "index"));
+  plan.nodes = static_cast<uint32_t>(int_at(json, "nodes"));
+  plan.dual_stack = bool_at(json, "dualStack");
+  plan.mesh = bool_at(json, "mesh");
+  plan.programs = text_at(json, "programs");
+  plan.cgroup_root = text_at(json, "cgroupRoot");
+  if (plan.name.empty() || plan.nodes == 0 || plan.nodes > kMaxNodes || plan.cgroup_root.empty())
+    return base::fail(base::ErrorKind::kInvalid, "sandbox.json is damaged");
+  return plan;
+}
+
+base::Status check_name(const std::string& name) {
+  static constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789-";
+  if (!name.empty() && name.size() <= 32 && name.find_first_not_of(kAllowed) == std::string::npos &&
+      name.front() != '-' && name.back() != '-')
+    return {};
+  return base::fail(base::ErrorKind::kInvalid,
+                    "sandbox name \"" + name + "\": use lower-case letters, digits and inner dashes, at most 32");
+}
+
+std::string Layout::pins(const std::string& node) const {
+  return std::string(kPinsDir) + "/" + plan_.name + "-" + node;
+}
+
+std::vector<std::string> Layout::node_names() const {
+  std::vector<std::string> names;
+  for (uint32_t number = 1; number <= plan_.nodes; ++number) names.push_back(node_name(number));
+  return names;
+}
+
+uint32_t Layout::node_number(const std::string& name) const {
+  for (uint32_t number = 1; number <= plan_.nodes; ++number)
+    if (node_name(number) == name) return number;
+  return 0;
+}
+
+std::string Layout::fabric_v4(uint32_t host) const { return fmt::format("10.77.{}.{}", plan_.index, host); }
+std::string Layout::fabric_v6(uint32_t host) const { return fmt::format("fd00:10:77:{:x}::{:x}", plan_.index, host); }
+
+std::string Layout::pod_v4(uint32_t node, uint32_t host) const {
+  return fmt::format("10.244.{}.{}", plan_.index * 16 + node, host);
+}
+
+std::string Layout::pod_v6(uint32_t node, uint32_t host) const {
+  return fmt::format("fd00:10:244:{:x}::{:x}", plan_.index * 16 + node, host);
+}
+
+std::string Layout::pod_cidr_v6(uint32_t node) const {
+  return fmt::format("fd00:10:244:{:x}::/64", plan_.index * 16 + node);
+}
+
+std::string Layout::service_v4(uint32_t host) const {
+  return fmt::format("10.{}.{}.{}", 96 + plan_.index, host / 256, host % 256);
+}
+
+std::string Layout::service_v6(uint32_t host) const {
+  if (plan_.index == 0) return fmt::format("fd00:10:96::{:x}", host);
+  return fmt::format("fd00:10:96:{:x}::{:x}", plan_.index, host);
+}
+
+std::string Layout::service_cidr_v6() const {
+  if (plan_.index == 0) return "fd00:10:96::/112";
+  return fmt::format("fd00:10:96:{:x}::/112", plan_.index);
+}
+
+base::Result<Layout> load_layout(const std::string& name) {
+  TRY(check_name(name));
+  const std::string file = std::string(kSandboxesDir) + "/" + name + "/sandbox.json";
+  if (!exists(file))
+    return base::fail(base::ErrorKind::kNotFound,
+                      "no sandbox \"" + name + "\": make one with `weftctl sandbox up --name " + name + "`");
+  TRY_ASSIGN(const auto text, read_file(file));
+  TRY_ASSIGN(const auto json, parse_json(text));
+  TRY_ASSIGN(auto plan, Plan::from_json(json));
+  return Layout(std::move(plan));
+}
+
+std::vector<std::string> sandbox_names() {
+  std::vector<std::string> names;
+  for (const std::string& name : list_directory(kSandboxesDir))
+    if (check_name(name) && is_directory(std::string(kSandboxesDir) + "/" + name)) names.push_back(name);
+  return names;
+}
+
+}  // namespace weft::sandbox
