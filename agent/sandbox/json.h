@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/objects/node.h"
 #include "userspace-proxy/base/result.h"
 
 namespace weft::sandbox {
@@ -28,6 +29,9 @@ using Json = nlohmann::json;
 // Every pair of `selector` is in `labels`; an empty selector selects nothing.
 [[nodiscard]] bool selects(const Json& selector, const Json& labels);
 
+// Between the product's trees and ours; marks are lost, keys are sorted.
+[[nodiscard]] Json from_node(const objects::Node& node);
+[[nodiscard]] objects::Node to_node(const Json& value);
 [[nodiscard]] base::Result<Json> parse_json(std::string_view text);
 // Block-style YAML 1.1; strings that could read as anything else are quoted.
 [[nodiscard]] std::string to_yaml(const Json& value);

@@ -67,7 +67,8 @@ base::Status bind_one(const Bind& bind, int source) {
 }
 
 base::Status make_mounts(const Launch& launch) {
-  if (::unshare(CLONE_NEWNS) != 0) return base::fail_errno("unshare mounts");
+  if (::unshare(CLONE_NEWNS | CLONE_NEWUTS) != 0) return base::fail_errno("unshare mounts");
+  if (!launch.hostname.empty()) (void)::sethostname(launch.hostname.data(), std::min<size_t>(launch.hostname.size(), 64));
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
     return base::fail_errno("make mounts private");
   std::vector<base::Fd> sources;
