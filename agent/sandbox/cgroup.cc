@@ -43,8 +43,9 @@ base::Result<std::string> find_cgroup2() {
   TRY_ASSIGN(auto mounts, read_file("/proc/mounts"));
   std::string where = cgroup2_mount(mounts);
   if (where.empty())
-    return base::fail(base::ErrorKind::kNotFound,
-                      "no cgroup v2 is mounted: mount one with `mount -t cgroup2 none /sys/fs/cgroup/unified`");
+    return base::fail(
+        base::ErrorKind::kNotFound,
+        "no cgroup v2 is mounted: mount one with `mount -t cgroup2 none /sys/fs/cgroup/unified`");
   return where;
 }
 

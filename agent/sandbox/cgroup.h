@@ -1,5 +1,6 @@
 #pragma once
-// cgroup v2 directories. A sandbox lives below one of them: whatever runs in it belongs to the sandbox, nothing else does.
+// cgroup v2 directories. A sandbox lives below one of them: whatever runs in it belongs to the sandbox,
+// nothing else does.
 #include <sys/types.h>
 
 #include <chrono>

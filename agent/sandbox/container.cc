@@ -66,8 +66,10 @@ Json Container::to_json() const {
 void Container::tick(const ContainerSetting& setting, bool may_start) {
   if (running()) watch_process(setting);
   if (running()) probe(setting);
-  if (state_ == State::kTerminated) plan_restart(text_at(setting.pod, "spec.restartPolicy", "Always"), setting.now);
-  if (state_ == State::kWaiting && may_start && !stopping_ && setting.now >= next_start_) start_process(setting);
+  if (state_ == State::kTerminated)
+    plan_restart(text_at(setting.pod, "spec.restartPolicy", "Always"), setting.now);
+  if (state_ == State::kWaiting && may_start && !stopping_ && setting.now >= next_start_)
+    start_process(setting);
 }
 
 void Container::wait_with(const std::string& reason, const std::string& message, base::Instant next) {
@@ -176,7 +178,8 @@ void Container::plan_restart(const std::string& policy, base::Instant now) {
   if (!again || stopping_) return;
   ++restarts_;
   const bool at_once = backoff_ == base::Nanos{};
-  const std::string last = fmt::format("last exit code {}{}", exit_code_, message_.empty() ? "" : ": " + message_);
+  const std::string last =
+      fmt::format("last exit code {}{}", exit_code_, message_.empty() ? "" : ": " + message_);
   wait_with(at_once ? "Restarting" : "CrashLoopBackOff", last, now + backoff_);
   backoff_ = at_once ? base::Nanos(seconds(1)) : std::min<base::Nanos>(backoff_ * 2, kMaxBackoff);
 }
@@ -189,12 +192,9 @@ void Container::stop() {
 }
 
 Json Container::status(const Json& spec) const {
-  Json out{{"name", name_},
-           {"image", text_at(spec, "image")},
-           {"imageID", ""},
-           {"ready", init_ ? succeeded() : ready_},
-           {"started", started_},
-           {"restartCount", restarts_}};
+  Json out{{"name", name_},       {"image", text_at(spec, "image")},
+           {"imageID", ""},       {"ready", init_ ? succeeded() : ready_},
+           {"started", started_}, {"restartCount", restarts_}};
   if (pid_ > 0) out["containerID"] = fmt::format("sandbox://{}", pid_);
   if (state_ == State::kRunning) out["state"]["running"]["startedAt"] = started_text_;
   if (state_ == State::kWaiting) {

@@ -22,7 +22,8 @@ struct ContainerSetting {
   base::Instant now;
 };
 
-// Owner: the kubelet's pod record. Thread: the daemon's. The parts that must outlive a daemon are in to_json().
+// Owner: the kubelet's pod record. Thread: the daemon's. The parts that must outlive a daemon are in
+// to_json().
 class Container {
  public:
   enum class State : uint8_t { kWaiting, kRunning, kTerminated };
@@ -62,9 +63,9 @@ class Container {
   std::string name_;
   bool init_;
   State state_ = State::kWaiting;
-  pid_t pid_ = 0;               // main process; 0: none
-  uint64_t start_ticks_ = 0;    // with the pid it names the process for good
-  bool adopted_ = false;        // started by a former daemon: its exit code cannot be known
+  pid_t pid_ = 0;             // main process; 0: none
+  uint64_t start_ticks_ = 0;  // with the pid it names the process for good
+  bool adopted_ = false;      // started by a former daemon: its exit code cannot be known
   uint32_t restarts_ = 0;
   int exit_code_ = 0;
   std::string reason_ = "ContainerCreating", message_;

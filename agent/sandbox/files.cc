@@ -27,7 +27,8 @@ base::Result<base::Fd> open_lock(const std::string& path, int operation) {
   base::Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (!fd) return base::fail_errno("open " + path);
   if (::flock(fd.get(), operation) == 0) return fd;
-  if (errno == EWOULDBLOCK) return base::fail(base::ErrorKind::kConflict, path + " is held by another process");
+  if (errno == EWOULDBLOCK)
+    return base::fail(base::ErrorKind::kConflict, path + " is held by another process");
   return base::fail_errno("lock " + path);
 }
 
@@ -86,14 +87,18 @@ std::vector<std::string> list_directory(const std::string& path) {
   return names;
 }
 
-bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+bool exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
 
 bool is_directory(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-void remove_file(const std::string& path) { ::unlink(path.c_str()); }
+void remove_file(const std::string& path) {
+  ::unlink(path.c_str());
+}
 
 base::Status remove_tree(const std::string& path) {
   std::error_code error;

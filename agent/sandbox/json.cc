@@ -1,8 +1,5 @@
 #include "agent/sandbox/json.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <charconv>
 
 namespace weft::sandbox {
@@ -21,63 +18,6 @@ const Json* step(const Json& value, std::string_view key) {
   auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), index);
   if (error != std::errc() || end != key.data() + key.size() || index >= value.size()) return nullptr;
   return &value[index];
-}
-
-bool plain_safe(const std::string& text) {
-  if (text.empty()) return false;
-  // Digits, signs, dots and the like may start numbers, dates or flow forms; letters may spell a boolean or null.
-  static constexpr std::string_view kPlain =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
-  const unsigned char first = static_cast<unsigned char>(text.front());
-  if (std::isalpha(first) == 0 && first != '/') return false;
-  if (text.find_first_not_of(kPlain) != std::string::npos) return false;
-  static constexpr std::string_view kWords[] = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"};
-  std::string lower = text;
-  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
-  return std::ranges::find(kWords, lower) == std::end(kWords);
-}
-
-std::string scalar_yaml(const Json& value) {
-  if (value.is_string()) {
-    const auto& text = value.get_ref<const std::string&>();
-    return plain_safe(text) ? text : value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  }
-  return value.dump();
-}
-
-void emit(const Json& value, int indent, std::string* out);
-
-void emit_entry(const Json& value, int indent, std::string* out) {
-  const bool nested = (value.is_object() || value.is_array()) && !value.empty();
-  if (!nested) {
-    *out += ' ';
-    emit(value, indent, out);
-    return;
-  }
-  *out += '\n';
-  emit(value, indent, out);
-}
-
-void emit(const Json& value, int indent, std::string* out) {
-  const std::string pad(static_cast<size_t>(indent), ' ');
-  if (value.is_object() && !value.empty()) {
-    for (const auto& [key, item] : value.items()) {
-      *out += pad + scalar_yaml(Json(key)) + ':';
-      emit_entry(item, item.is_array() ? indent : indent + 2, out);
-    }
-    return;
-  }
-  if (value.is_array() && !value.empty()) {
-    for (const Json& item : value) {
-      std::string text;
-      emit(item, indent + 2, &text);
-      if (text.size() > static_cast<size_t>(indent) + 2 && item.is_structured() && !item.empty())
-        text.erase(0, static_cast<size_t>(indent) + 2);
-      *out += pad + "- " + text;
-    }
-    return;
-  }
-  *out += scalar_yaml(value) + '\n';
 }
 
 }  // namespace
@@ -108,7 +48,9 @@ bool bool_at(const Json& object, std::string_view path, bool otherwise) {
   return value.is_boolean() ? value.get<bool>() : otherwise;
 }
 
-bool has(const Json& object, std::string_view path) { return !at(object, path).is_null(); }
+bool has(const Json& object, std::string_view path) {
+  return !at(object, path).is_null();
+}
 
 const Json::array_t& list_at(const Json& object, std::string_view path) {
   const Json& value = at(object, path);
@@ -128,6 +70,13 @@ std::vector<std::pair<std::string, std::string>> pairs_at(const Json& object, st
   return pairs;
 }
 
+std::string label_of(const Json& object, const std::string& key) {
+  const Json& labels = at(object, "metadata.labels");
+  if (!labels.is_object()) return "";
+  auto found = labels.find(key);
+  return found == labels.end() ? "" : scalar_text(*found);
+}
+
 bool selects(const Json& selector, const Json& labels) {
   if (!selector.is_object() || selector.empty()) return false;
   for (const auto& [key, value] : selector.items()) {
@@ -138,6 +87,44 @@ bool selects(const Json& selector, const Json& labels) {
   return true;
 }
 
+Json from_node(const objects::Node& node) {
+  switch (node.kind()) {
+    case objects::Node::Kind::kNull:
+      return nullptr;
+    case objects::Node::Kind::kBool:
+      return node.as_bool();
+    case objects::Node::Kind::kInt:
+      return node.as_int();
+    case objects::Node::Kind::kFloat:
+      return node.as_real();
+    case objects::Node::Kind::kString:
+      return node.as_string();
+    case objects::Node::Kind::kSequence:
+      break;
+    case objects::Node::Kind::kMapping:
+      break;
+  }
+  Json out = node.is_mapping() ? Json::object() : Json::array();
+  for (const auto& entry : node.entries()) out[entry.key] = from_node(entry.value);
+  for (const auto& item : node.items()) out.push_back(from_node(item));
+  return out;
+}
+
+objects::Node to_node(const Json& value) {
+  using objects::Node;
+  if (value.is_boolean()) return Node::boolean(value.get<bool>());
+  if (value.is_number_integer()) return Node::integer(value.get<int64_t>());
+  if (value.is_number()) return Node::real(value.get<double>());
+  if (value.is_string()) return Node::string(value.get<std::string>());
+  if (value.is_null()) return {};
+  Node out = value.is_object() ? Node::mapping() : Node::sequence();
+  if (value.is_object())
+    for (const auto& [key, item] : value.items()) out.set(key, to_node(item));
+  if (value.is_array())
+    for (const Json& item : value) out.append(to_node(item));
+  return out;
+}
+
 base::Result<Json> parse_json(std::string_view text) {
   Json value = Json::parse(text, nullptr, false);
   if (value.is_discarded()) return base::fail(base::ErrorKind::kInvalid, "not a JSON document");
@@ -145,9 +132,7 @@ base::Result<Json> parse_json(std::string_view text) {
 }
 
 std::string to_yaml(const Json& value) {
-  std::string out;
-  emit(value, 0, &out);
-  return out;
+  return objects::to_yaml(to_node(value));
 }
 
 }  // namespace weft::sandbox

@@ -25,7 +25,9 @@ using Json = nlohmann::json;
 // A scalar the way kubectl prints it.
 [[nodiscard]] std::string scalar_text(const Json& value);
 // metadata.labels, metadata.annotations, selectors: string to string.
-[[nodiscard]] std::vector<std::pair<std::string, std::string>> pairs_at(const Json& object, std::string_view path);
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> pairs_at(const Json& object,
+                                                                        std::string_view path);
+[[nodiscard]] std::string label_of(const Json& object, const std::string& key);
 // Every pair of `selector` is in `labels`; an empty selector selects nothing.
 [[nodiscard]] bool selects(const Json& selector, const Json& labels);
 
@@ -33,7 +35,6 @@ using Json = nlohmann::json;
 [[nodiscard]] Json from_node(const objects::Node& node);
 [[nodiscard]] objects::Node to_node(const Json& value);
 [[nodiscard]] base::Result<Json> parse_json(std::string_view text);
-// Block-style YAML 1.1; strings that could read as anything else are quoted.
 [[nodiscard]] std::string to_yaml(const Json& value);
 
 }  // namespace weft::sandbox

@@ -17,8 +17,8 @@ namespace {
 
 using base::Millis;
 
-// Between "terminating" in the EndpointSlice and SIGTERM: callers learn first. A cluster asks for this with a preStop
-// sleep; servers that die on SIGTERM at once (httpgo) need it.
+// Between "terminating" in the EndpointSlice and SIGTERM: callers learn first. A cluster asks for this with a
+// preStop sleep; servers that die on SIGTERM at once (httpgo) need it.
 constexpr base::Nanos kDrainTime = Millis(300);
 constexpr base::Nanos kNetworkRetry = std::chrono::seconds(2);
 constexpr off_t kMaxLog = 10 << 20;
@@ -68,8 +68,10 @@ Kubelet::Record& Kubelet::record_of(const Json& pod) {
   record.uid = uid;
   record.node = text_at(pod, "spec.nodeName");
   if (!bool_at(pod, "spec.hostNetwork")) record.host = free_host(record.node);
-  for (const Json& spec : list_at(pod, "spec.initContainers")) record.containers.emplace_back(text_at(spec, "name"), true);
-  for (const Json& spec : list_at(pod, "spec.containers")) record.containers.emplace_back(text_at(spec, "name"), false);
+  for (const Json& spec : list_at(pod, "spec.initContainers"))
+    record.containers.emplace_back(text_at(spec, "name"), true);
+  for (const Json& spec : list_at(pod, "spec.containers"))
+    record.containers.emplace_back(text_at(spec, "name"), false);
   // Before anything of the pod is made: whoever comes next finds the record.
   (void)make_directories(pod_dir(layout_, pod));
   save(record);
@@ -80,9 +82,8 @@ uint32_t Kubelet::free_host(const std::string& node) {
   uint32_t& last = last_host_[node];
   for (uint32_t tried = kFirstHost; tried <= kLastHost; ++tried) {
     last = last < kFirstHost || last >= kLastHost ? kFirstHost : last + 1;
-    const bool taken = std::ranges::any_of(records_, [&](const auto& item) {
-      return item.second.node == node && item.second.host == last;
-    });
+    const bool taken = std::ranges::any_of(
+        records_, [&](const auto& item) { return item.second.node == node && item.second.host == last; });
     if (!taken) return last;
   }
   return 0;
@@ -90,8 +91,9 @@ uint32_t Kubelet::free_host(const std::string& node) {
 
 PodNetwork Kubelet::network_of(const Record& record) const {
   const uint32_t node = layout_.node_number(record.node);
-  return {layout_.netns(record.name + "." + record.uid.substr(0, 8)), record.node, "veth" + record.uid.substr(0, 8),
-          layout_.pod_v4(node, record.host), layout_.plan().dual_stack ? layout_.pod_v6(node, record.host) : ""};
+  return {layout_.netns(record.name + "." + record.uid.substr(0, 8)), record.node,
+          "veth" + record.uid.substr(0, 8), layout_.pod_v4(node, record.host),
+          layout_.plan().dual_stack ? layout_.pod_v6(node, record.host) : ""};
 }
 
 void Kubelet::save(const Record& record) const {
@@ -115,7 +117,8 @@ void Kubelet::adopt(const std::map<std::string, const Json*>& pods_by_uid) {
       record.node = text_at(*json, "node");
       record.host = static_cast<uint32_t>(int_at(*json, "host"));
       record.networked = bool_at(*json, "networked");
-      for (const Json& item : list_at(*json, "containers")) record.containers.push_back(Container::from_json(item));
+      for (const Json& item : list_at(*json, "containers"))
+        record.containers.push_back(Container::from_json(item));
     }
     if (!pods_by_uid.contains(uid)) {
       spdlog::info("pod {}/{}: no object any more, removing what is left of it", record.ns, record.name);
@@ -195,7 +198,7 @@ void Kubelet::run_containers(Json& pod, Record& record, base::Instant now) {
 void Kubelet::rotate_logs(const Record& record) const {
   for (const Container& container : record.containers) {
     const std::string log = log_dir(layout_, record.ns, record.name) + "/" + container.name() + ".log";
-    struct stat info {};
+    struct stat info{};
     if (::stat(log.c_str(), &info) != 0 || info.st_size < kMaxLog) continue;
     // The process keeps its descriptor (append mode), so the file is copied and emptied, not renamed.
     std::error_code error;
@@ -206,7 +209,8 @@ void Kubelet::rotate_logs(const Record& record) const {
 
 bool Kubelet::take_down(Json& pod, Record& record, base::Instant now) {
   if (record.terminate_at == base::Instant{}) {
-    const bool serving = std::ranges::any_of(record.containers, [](const Container& c) { return c.running(); });
+    const bool serving =
+        std::ranges::any_of(record.containers, [](const Container& c) { return c.running(); });
     record.terminate_at = now + (serving && grace_of(pod) > base::Nanos{} ? kDrainTime : base::Nanos{});
     record.kill_at = record.terminate_at + grace_of(pod);
   }

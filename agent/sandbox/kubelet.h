@@ -1,7 +1,8 @@
 #pragma once
 // Plays the kubelet of every node: brings pods to life, keeps them so, and takes them down in order.
 //
-//   scheduled -> network -> containers -> Running ... deletionTimestamp -> (endpoints say terminating) -> SIGTERM
+//   scheduled -> network -> containers -> Running ... deletionTimestamp -> (endpoints say terminating) ->
+//   SIGTERM
 //   -> grace -> SIGKILL -> network, cgroup and files removed -> object gone
 #include <map>
 #include <string>
@@ -51,8 +52,8 @@ class Kubelet {
 
   const Layout& layout_;
   const ImageTable& images_;
-  std::map<std::string, Record> records_;         // by uid
-  std::map<std::string, uint32_t> last_host_;     // by node: addresses are not reused at once
+  std::map<std::string, Record> records_;      // by uid
+  std::map<std::string, uint32_t> last_host_;  // by node: addresses are not reused at once
 };
 
 // Condition entries keep their lastTransitionTime while their status stays.

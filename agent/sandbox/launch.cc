@@ -1,6 +1,7 @@
 #include "agent/sandbox/launch.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
@@ -54,7 +55,7 @@ base::Status make_target(const std::string& target, bool directory) {
 }
 
 base::Status bind_one(const Bind& bind, int source) {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(source, &info) != 0) return base::fail_errno("stat " + bind.source);
   TRY(make_target(bind.target, S_ISDIR(info.st_mode)));
   const std::string handle = "/proc/self/fd/" + std::to_string(source);
@@ -68,7 +69,8 @@ base::Status bind_one(const Bind& bind, int source) {
 
 base::Status make_mounts(const Launch& launch) {
   if (::unshare(CLONE_NEWNS | CLONE_NEWUTS) != 0) return base::fail_errno("unshare mounts");
-  if (!launch.hostname.empty()) (void)::sethostname(launch.hostname.data(), std::min<size_t>(launch.hostname.size(), 64));
+  if (!launch.hostname.empty())
+    (void)::sethostname(launch.hostname.data(), std::min<size_t>(launch.hostname.size(), 64));
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
     return base::fail_errno("make mounts private");
   std::vector<base::Fd> sources;
@@ -159,7 +161,8 @@ std::string read_until_closed(int fd, std::chrono::milliseconds patience, bool* 
   const auto deadline = std::chrono::steady_clock::now() + patience;
   *in_time = true;
   while (true) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     pollfd waiting{fd, POLLIN, 0};
     if (left.count() <= 0 || ::poll(&waiting, 1, static_cast<int>(left.count())) == 0) {
       *in_time = false;
@@ -211,13 +214,15 @@ base::Result<pid_t> start(const Launch& launch) {
   if (failure.empty() && in_time) return child.pid;
   ::kill(child.pid, SIGKILL);
   ::waitpid(child.pid, nullptr, 0);
-  return base::fail(base::ErrorKind::kSystem, failure.empty() ? "the program did not start in time" : failure);
+  return base::fail(base::ErrorKind::kSystem,
+                    failure.empty() ? "the program did not start in time" : failure);
 }
 
-base::Result<std::string> run(std::vector<std::string> argv, const std::string& input, const std::string& netns,
-                              std::chrono::milliseconds patience) {
+base::Result<std::string> run_tool(std::vector<std::string> argv, const std::string& input,
+                                   const std::string& netns, std::chrono::milliseconds patience) {
   base::Fd stdin_file(::memfd_create("input", MFD_CLOEXEC));
-  if (!stdin_file || ::write(stdin_file.get(), input.data(), input.size()) != static_cast<ssize_t>(input.size()))
+  if (!stdin_file ||
+      ::write(stdin_file.get(), input.data(), input.size()) != static_cast<ssize_t>(input.size()))
     return base::fail_errno("prepare the input of " + argv.front());
   ::lseek(stdin_file.get(), 0, SEEK_SET);
   int ends[2];

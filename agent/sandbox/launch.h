@@ -24,15 +24,15 @@ struct Launch {
   // A private mount namespace: /run is empty, then the binds. Without it the binds are ignored.
   bool private_mounts = false;
   std::vector<Bind> binds;
-  std::string hostname;                         // with private_mounts: a host name of its own
-  std::string hide;                             // a mount to drop in the private namespace (the sandboxes' netns files)
-  std::string directory;                        // working directory
+  std::string hostname;   // with private_mounts: a host name of its own
+  std::string hide;       // a mount to drop in the private namespace (the sandboxes' netns files)
+  std::string directory;  // working directory
   std::optional<uid_t> run_as_user;
   bool drop_capabilities = false;
   bool no_new_privileges = false;
-  int output = -1;                              // stdout and stderr; -1 keeps the caller's
-  int input = -1;                               // stdin; -1 keeps the caller's
-  bool detach = false;                          // own session, stdin from /dev/null
+  int output = -1;      // stdout and stderr; -1 keeps the caller's
+  int input = -1;       // stdin; -1 keeps the caller's
+  bool detach = false;  // own session, stdin from /dev/null
 };
 
 // Turns the calling process into the one described. Comes back only with an error.
@@ -40,13 +40,14 @@ struct Launch {
 // Forks, becomes, and returns the child's pid once it runs the program.
 [[nodiscard]] base::Result<pid_t> start(const Launch& launch);
 // Runs a helper program to its end: its output, or an error that quotes it.
-[[nodiscard]] base::Result<std::string> run(std::vector<std::string> argv, const std::string& input = "",
-                                            const std::string& netns = "",
-                                            std::chrono::milliseconds patience = std::chrono::seconds(20));
+[[nodiscard]] base::Result<std::string> run_tool(
+    std::vector<std::string> argv, const std::string& input = "", const std::string& netns = "",
+    std::chrono::milliseconds patience = std::chrono::seconds(20));
 // Enters a network namespace with the calling thread.
 [[nodiscard]] base::Status enter_netns(const std::string& path);
 
-// When a process began (clock ticks since boot): with the pid it names one process for good. 0 if there is none.
+// When a process began (clock ticks since boot): with the pid it names one process for good. 0 if there is
+// none.
 [[nodiscard]] uint64_t start_time_of(pid_t pid);
 
 }  // namespace weft::sandbox

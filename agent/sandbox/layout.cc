@@ -7,9 +7,14 @@
 namespace weft::sandbox {
 
 Json Plan::to_json() const {
-  return Json{{"name", name},           {"index", index}, {"nodes", nodes},
-              {"dualStack", dual_stack}, {"mesh", mesh},   {"programs", programs},
-              {"cgroupRoot", cgroup_root}};
+  return Json{{"name", name},
+              {"index", index},
+              {"nodes", nodes},
+              {"dualStack", dual_stack},
+              {"mesh", mesh},
+              {"programs", programs},
+              {"cgroupRoot", cgroup_root},
+              {"images", images}};
 }
 
 base::Result<Plan> Plan::from_json(const Json& json) {
@@ -21,6 +26,7 @@ base::Result<Plan> Plan::from_json(const Json& json) {
   plan.mesh = bool_at(json, "mesh");
   plan.programs = text_at(json, "programs");
   plan.cgroup_root = text_at(json, "cgroupRoot");
+  for (const auto& [image, command] : pairs_at(json, "images")) plan.images[image] = command;
   if (plan.name.empty() || plan.nodes == 0 || plan.nodes > kMaxNodes || plan.cgroup_root.empty())
     return base::fail(base::ErrorKind::kInvalid, "sandbox.json is damaged");
   return plan;
@@ -31,8 +37,9 @@ base::Status check_name(const std::string& name) {
   if (!name.empty() && name.size() <= 32 && name.find_first_not_of(kAllowed) == std::string::npos &&
       name.front() != '-' && name.back() != '-')
     return {};
-  return base::fail(base::ErrorKind::kInvalid,
-                    "sandbox name \"" + name + "\": use lower-case letters, digits and inner dashes, at most 32");
+  return base::fail(
+      base::ErrorKind::kInvalid,
+      "sandbox name \"" + name + "\": use lower-case letters, digits and inner dashes, at most 32");
 }
 
 std::string Layout::pins(const std::string& node) const {
@@ -51,8 +58,12 @@ uint32_t Layout::node_number(const std::string& name) const {
   return 0;
 }
 
-std::string Layout::fabric_v4(uint32_t host) const { return fmt::format("10.77.{}.{}", plan_.index, host); }
-std::string Layout::fabric_v6(uint32_t host) const { return fmt::format("fd00:10:77:{:x}::{:x}", plan_.index, host); }
+std::string Layout::fabric_v4(uint32_t host) const {
+  return fmt::format("10.77.{}.{}", plan_.index, host);
+}
+std::string Layout::fabric_v6(uint32_t host) const {
+  return fmt::format("fd00:10:77:{:x}::{:x}", plan_.index, host);
+}
 
 std::string Layout::pod_v4(uint32_t node, uint32_t host) const {
   return fmt::format("10.244.{}.{}", plan_.index * 16 + node, host);

@@ -1,7 +1,9 @@
 #pragma once
-// What a sandbox is made of and where each part lies. Everything that `up` makes is below one state directory, one
-// cgroup and one pattern of BPF pin directories, so `down` needs to know no more than the name.
+// What a sandbox is made of and where each part lies. Everything that `up` makes is below one state
+// directory, one cgroup and one pattern of BPF pin directories, so `down` needs to know no more than the
+// name.
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,12 +20,13 @@ inline constexpr uint32_t kMaxSandboxes = 16;
 // The choices made at `up`; saved as sandbox.json.
 struct Plan {
   std::string name = "default";
-  uint32_t index = 0;       // tells the sandboxes' address ranges apart
+  uint32_t index = 0;  // tells the sandboxes' address ranges apart
   uint32_t nodes = 2;
   bool dual_stack = false;
   bool mesh = true;
-  std::string programs;     // directory of weft-agent, weft-proxy and the test applications
-  std::string cgroup_root;  // cgroup v2 mount
+  std::string programs;                       // directory of weft-agent, weft-proxy and the test applications
+  std::string cgroup_root;                    // cgroup v2 mount
+  std::map<std::string, std::string> images;  // more image names and their commands
 
   [[nodiscard]] Json to_json() const;
   static base::Result<Plan> from_json(const Json& json);
@@ -44,8 +47,8 @@ class Layout {
   [[nodiscard]] std::string daemon_lock() const { return in_state("daemon.lock"); }
   [[nodiscard]] std::string netns_dir() const { return in_state("netns"); }
   [[nodiscard]] std::string netns(const std::string& name) const { return netns_dir() + "/" + name; }
-  [[nodiscard]] std::string applied() const { return in_state("applied"); }       // what only the controllers read
-  [[nodiscard]] std::string manifests() const { return in_state("manifests"); }   // what the mesh sees
+  [[nodiscard]] std::string applied() const { return in_state("applied"); }  // what only the controllers read
+  [[nodiscard]] std::string manifests() const { return in_state("manifests"); }  // what the mesh sees
   [[nodiscard]] std::string user() const { return in_state("manifests/user"); }
   [[nodiscard]] std::string generated() const { return in_state("manifests/generated"); }
   [[nodiscard]] std::string status() const { return in_state("status"); }
@@ -56,7 +59,9 @@ class Layout {
   [[nodiscard]] std::string pins(const std::string& node) const;
 
   [[nodiscard]] std::string cgroup() const { return plan_.cgroup_root + "/weft-sandbox-" + plan_.name; }
-  [[nodiscard]] std::string kubepods(const std::string& node) const { return cgroup() + "/" + node + "/kubepods"; }
+  [[nodiscard]] std::string kubepods(const std::string& node) const {
+    return cgroup() + "/" + node + "/kubepods";
+  }
 
   [[nodiscard]] std::vector<std::string> node_names() const;
   [[nodiscard]] std::string node_name(uint32_t number) const { return "node" + std::to_string(number); }

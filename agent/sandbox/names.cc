@@ -32,7 +32,9 @@ uint64_t hash_of(std::string_view text) {
   return hash;
 }
 
-std::string random_suffix() { return safe_letters(random_number(), 5); }
+std::string random_suffix() {
+  return safe_letters(random_number(), 5);
+}
 
 std::string random_uid() {
   const uint64_t a = random_number(), b = random_number();
@@ -44,6 +46,8 @@ std::string time_text(std::chrono::system_clock::time_point when) {
   return objects::to_string(std::chrono::floor<std::chrono::seconds>(when));
 }
 
-std::string now_text() { return time_text(std::chrono::system_clock::now()); }
+std::string now_text() {
+  return time_text(std::chrono::system_clock::now());
+}
 
 }  // namespace weft::sandbox

@@ -21,14 +21,11 @@ struct Sysctl {
 };
 
 // Namespaces inherit some settings from the machine; these are what a node and a pod of a cluster have.
-constexpr Sysctl kEverywhere[] = {{"net/ipv4/tcp_congestion_control", "cubic"},
-                                  {"net/ipv6/conf/all/accept_dad", "0"},
-                                  {"net/ipv6/conf/default/accept_dad", "0"},
-                                  {"net/ipv6/conf/all/accept_ra", "0"},
-                                  {"net/ipv6/conf/default/accept_ra", "0"},
-                                  {"net/ipv4/conf/all/rp_filter", "0"},
-                                  {"net/ipv4/conf/default/rp_filter", "0"},
-                                  {"net/ipv4/ping_group_range", "0 2147483647"}};
+constexpr Sysctl kEverywhere[] = {
+    {"net/ipv4/tcp_congestion_control", "cubic"}, {"net/ipv6/conf/all/accept_dad", "0"},
+    {"net/ipv6/conf/default/accept_dad", "0"},    {"net/ipv6/conf/all/accept_ra", "0"},
+    {"net/ipv6/conf/default/accept_ra", "0"},     {"net/ipv4/conf/all/rp_filter", "0"},
+    {"net/ipv4/conf/default/rp_filter", "0"},     {"net/ipv4/ping_group_range", "0 2147483647"}};
 constexpr Sysctl kForwarding[] = {{"net/ipv4/ip_forward", "1"},
                                   {"net/ipv6/conf/all/forwarding", "1"},
                                   {"net/ipv4/conf/all/send_redirects", "0"},
@@ -59,7 +56,7 @@ base::Status set_sysctls(const std::string& netns, bool forwarding) {
 }
 
 base::Status ip_batch(const std::string& netns, const std::string& commands) {
-  auto done = run({"ip", "-batch", "-"}, commands, netns);
+  auto done = run_tool({"ip", "-batch", "-"}, commands, netns);
   if (!done) return std::unexpected(done.error());
   return {};
 }
@@ -76,7 +73,8 @@ base::Status make_netns(const std::string& path) {
   base::Fd file(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0444));
   if (!file) return base::fail_errno("create " + path);
   return in_child("make network namespace " + path, [&] {
-    return ::unshare(CLONE_NEWNET) == 0 && ::mount("/proc/self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) == 0;
+    return ::unshare(CLONE_NEWNET) == 0 &&
+           ::mount("/proc/self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) == 0;
   });
 }
 
@@ -161,14 +159,14 @@ base::Status make_pod_network(const Layout& layout, const PodNetwork& pod) {
       pod.v4, layout.pod_v4(node, 1));
   if (!pod.v6.empty())
     inside += fmt::format(
-        "addr add {0}/128 dev eth0 nodad\n-6 route add {1} dev eth0\n-6 route add default via {1} src {0}\n", pod.v6,
-        layout.pod_v6(node, 1));
+        "addr add {0}/128 dev eth0 nodad\n-6 route add {1} dev eth0\n-6 route add default via {1} src {0}\n",
+        pod.v6, layout.pod_v6(node, 1));
   return ip_batch(pod.netns, inside);
 }
 
 base::Status remove_pod_network(const Layout& layout, const PodNetwork& pod) {
   // The veth dies with its end in the node; the namespace with its last process and mount.
-  (void)run({"ip", "link", "del", pod.interface}, "", layout.netns(pod.node));
+  (void)run_tool({"ip", "link", "del", pod.interface}, "", layout.netns(pod.node));
   return remove_netns(pod.netns);
 }
 

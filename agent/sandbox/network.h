@@ -5,8 +5,8 @@
 //                                         +--- node2 10.77.x.12: br0            --- pods
 //                                         +--- outside 10.77.x.100
 //
-// Pods have /32 addresses and reach everyone through their node, so the node's nftables see both directions of every
-// flow, also between two pods of one node, whatever bridge netfilter the machine has.
+// Pods have /32 addresses and reach everyone through their node, so the node's nftables see both directions
+// of every flow, also between two pods of one node, whatever bridge netfilter the machine has.
 #include <string>
 #include <vector>
 
@@ -16,7 +16,7 @@
 namespace weft::sandbox {
 
 struct PodNetwork {
-  std::string netns;      // path
+  std::string netns;  // path
   std::string node;
   std::string interface;  // the veth's end in the node
   std::string v4, v6;     // v6 empty without dual stack

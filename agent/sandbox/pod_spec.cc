@@ -38,7 +38,8 @@ base::Result<std::string> volume_source(const Layout& layout, const Json& pod, c
     return base::fail(base::ErrorKind::kInvalid, "volumeMount \"" + name + "\" names no volume of the pod");
   if (has(*volume, "hostPath.path")) return text_at(*volume, "hostPath.path");
   if (!volume->contains("emptyDir"))
-    return base::fail(base::ErrorKind::kUnsupported, "volume \"" + name + "\": the sandbox has emptyDir and hostPath");
+    return base::fail(base::ErrorKind::kUnsupported,
+                      "volume \"" + name + "\": the sandbox has emptyDir and hostPath");
   const std::string path = pod_dir(layout, pod) + "/volumes/" + name;
   TRY(make_directories(path));
   ::chmod(path.c_str(), 0777);
@@ -71,8 +72,9 @@ void set_rights(const Json& pod, const Json& container, Launch* launch) {
 }  // namespace
 
 std::string resolv_conf(const Layout& layout, const std::string& ns) {
-  return fmt::format("search {}.svc.cluster.local svc.cluster.local cluster.local\nnameserver {}\noptions ndots:5\n", ns,
-                     layout.dns_address());
+  return fmt::format(
+      "search {}.svc.cluster.local svc.cluster.local cluster.local\nnameserver {}\noptions ndots:5\n", ns,
+      layout.dns_address());
 }
 
 std::string hosts_file(const Json& pod) {
@@ -80,7 +82,8 @@ std::string hosts_file(const Json& pod) {
   for (const Json& ip : list_at(pod, "status.podIPs"))
     out += text_at(ip, "ip") + "\t" + text_at(pod, "spec.hostname", text_at(pod, "metadata.name")) + "\n";
   for (const Json& alias : list_at(pod, "spec.hostAliases"))
-    for (const Json& name : list_at(alias, "hostnames")) out += text_at(alias, "ip") + "\t" + scalar_text(name) + "\n";
+    for (const Json& name : list_at(alias, "hostnames"))
+      out += text_at(alias, "ip") + "\t" + scalar_text(name) + "\n";
   return out;
 }
 
@@ -93,7 +96,8 @@ std::string expand(const std::string& text, const std::vector<std::string>& env)
       continue;
     }
     const size_t close = text.compare(i, 2, "$(") == 0 ? text.find(')', i) : std::string::npos;
-    const std::string* found = close == std::string::npos ? nullptr : lookup(env, text.substr(i + 2, close - i - 2));
+    const std::string* found =
+        close == std::string::npos ? nullptr : lookup(env, text.substr(i + 2, close - i - 2));
     if (found == nullptr) {
       out += text[i];
       continue;
@@ -110,7 +114,8 @@ std::vector<std::string> container_env(const Layout& layout, const Json& pod, co
       "HOSTNAME=" + text_at(pod, "metadata.name"), "HOME=/"};
   for (const Json& entry : list_at(container, "env")) {
     const std::string field = text_at(entry, "valueFrom.fieldRef.fieldPath");
-    const std::string value = field.empty() ? expand(scalar_text(at(entry, "value")), env) : field_value(pod, field);
+    const std::string value =
+        field.empty() ? expand(scalar_text(at(entry, "value")), env) : field_value(pod, field);
     env.push_back(text_at(entry, "name") + "=" + value);
   }
   return env;

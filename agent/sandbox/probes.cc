@@ -40,7 +40,8 @@ bool attempt(const base::SocketAddress& target, const std::string& request, int 
   if (::connect(fd, reinterpret_cast<sockaddr*>(&address), length) != 0 && errno != EINPROGRESS) return false;
   int error = 0;
   socklen_t size = sizeof error;
-  if (!wait_ready(fd, POLLOUT, timeout_ms) || ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0)
+  if (!wait_ready(fd, POLLOUT, timeout_ms) || ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 ||
+      error != 0)
     return false;
   return request.empty() || good_status(fd, request, timeout_ms);
 }
@@ -65,7 +66,8 @@ pid_t start_exec_attempt(const Json& spec, Launch inside) {
 uint16_t port_number(const Json& port, const Json& container) {
   if (port.is_number_integer()) return static_cast<uint16_t>(port.get<int64_t>());
   for (const Json& named : list_at(container, "ports"))
-    if (text_at(named, "name") == scalar_text(port)) return static_cast<uint16_t>(int_at(named, "containerPort"));
+    if (text_at(named, "name") == scalar_text(port))
+      return static_cast<uint16_t>(int_at(named, "containerPort"));
   return static_cast<uint16_t>(std::atoi(scalar_text(port).c_str()));
 }
 
@@ -85,8 +87,9 @@ std::string probe_request(const Json& http_get, const base::SocketAddress& targe
     (name == "Host" ? host : headers) += name == "Host" ? "" : name + ": " + value + "\r\n";
     if (name == "Host") host = value;
   }
-  return fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: kube-probe/weft\r\nConnection: close\r\n{}\r\n",
-                     text_at(http_get, "path", "/"), host, headers);
+  return fmt::format(
+      "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: kube-probe/weft\r\nConnection: close\r\n{}\r\n",
+      text_at(http_get, "path", "/"), host, headers);
 }
 
 void Probe::tick(const Json& spec, const base::SocketAddress& target, const Launch& inside,

@@ -1,6 +1,6 @@
 #pragma once
-// Readiness, liveness and startup probes. Each attempt is a child process inside the node's namespace (tcpSocket,
-// httpGet) or inside the container (exec), so a slow one holds up nobody.
+// Readiness, liveness and startup probes. Each attempt is a child process inside the node's namespace
+// (tcpSocket, httpGet) or inside the container (exec), so a slow one holds up nobody.
 #include <sys/types.h>
 
 #include <string>
@@ -12,17 +12,19 @@
 
 namespace weft::sandbox {
 
-// What one probe of a container has seen. Owner: the container's record. Not kept over a restart of the daemon.
+// What one probe of a container has seen. Owner: the container's record. Not kept over a restart of the
+// daemon.
 class Probe {
  public:
-  // An eager probe tries often until it passes, for pods to be ready soon; where failing has a price (liveness, startup)
-  // the period is kept.
+  // An eager probe tries often until it passes, for pods to be ready soon; where failing has a price
+  // (liveness, startup) the period is kept.
   explicit Probe(bool eager = false) : eager_(eager) {}
   enum class Verdict : uint8_t { kNone, kPassed, kFailed };
 
-  // Starts an attempt if one is due. `inside`: how to enter the container (exec probes); `node_netns` for the others.
-  void tick(const Json& spec, const base::SocketAddress& target, const Launch& inside, const std::string& node_netns,
-            base::Instant now);
+  // Starts an attempt if one is due. `inside`: how to enter the container (exec probes); `node_netns` for the
+  // others.
+  void tick(const Json& spec, const base::SocketAddress& target, const Launch& inside,
+            const std::string& node_netns, base::Instant now);
   // True if `pid` was the running attempt.
   bool on_exit(pid_t pid, int status);
   // kPassed or kFailed once the threshold was met, and from then on until the other one is.
@@ -44,7 +46,8 @@ class Probe {
 };
 
 // The address a probe speaks to: the pod's, with the port resolved by number or by a container port's name.
-[[nodiscard]] base::SocketAddress probe_target(const Json& spec, const Json& container, const std::string& pod_ip);
+[[nodiscard]] base::SocketAddress probe_target(const Json& spec, const Json& container,
+                                               const std::string& pod_ip);
 [[nodiscard]] std::string probe_request(const Json& http_get, const base::SocketAddress& target);
 
 }  // namespace weft::sandbox

@@ -12,7 +12,8 @@ std::string owner_of(const Json& pod) {
   return kind + " " + ns + "/" + text_at(pod, "metadata.ownerReferences.0.name");
 }
 
-std::string choose_node(const Json& pod, const std::vector<std::string>& nodes, const std::vector<const Json*>& pods) {
+std::string choose_node(const Json& pod, const std::vector<std::string>& nodes,
+                        const std::vector<const Json*>& pods) {
   const std::string owner = owner_of(pod);
   const Json& selector = at(pod, "spec.nodeSelector");
   using Rank = std::tuple<size_t, size_t, std::string>;

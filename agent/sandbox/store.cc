@@ -9,10 +9,13 @@
 
 namespace weft::sandbox {
 
-bool is_cluster_wide(const std::string& kind) { return kind == "Namespace" || kind == "Node"; }
+bool is_cluster_wide(const std::string& kind) {
+  return kind == "Namespace" || kind == "Node";
+}
 
 ObjectName name_of(const Json& object) {
-  ObjectName name{text_at(object, "kind"), text_at(object, "metadata.namespace"), text_at(object, "metadata.name")};
+  ObjectName name{text_at(object, "kind"), text_at(object, "metadata.namespace"),
+                  text_at(object, "metadata.name")};
   if (is_cluster_wide(name.kind)) name.ns.clear();
   if (!is_cluster_wide(name.kind) && name.ns.empty()) name.ns = "default";
   return name;
@@ -23,20 +26,22 @@ std::string file_name(const ObjectName& name) {
                          : name.kind + "." + name.ns + "." + name.name + ".yaml";
 }
 
-base::Result<Json> read_manifest(const std::string& text, const std::string& file) {
+base::Result<std::vector<Json>> read_manifests(const std::string& text, const std::string& file) {
   auto result = watch::read_yaml(text, file);
   if (!result.findings.empty())
     return base::fail(base::ErrorKind::kInvalid, objects::to_string(result.findings.front()));
-  if (result.documents.empty()) return base::fail(base::ErrorKind::kInvalid, file + ": no document");
-  return from_node(result.documents.front().document.root);
+  std::vector<Json> documents;
+  for (const auto& document : result.documents) documents.push_back(from_node(document.document.root));
+  return documents;
 }
 
 bool Store::refresh() {
   bool changed = false;
   std::map<std::string, Seen> now;
   for (const std::string& file : list_directory(directory_)) {
-    struct stat info {};
-    if (file.front() == '.' || !file.ends_with(".yaml") || ::stat((directory_ + "/" + file).c_str(), &info) != 0)
+    struct stat info{};
+    if (file.front() == '.' || !file.ends_with(".yaml") ||
+        ::stat((directory_ + "/" + file).c_str(), &info) != 0)
       continue;
     Seen seen{info.st_mtim, info.st_size, info.st_ino, {}};
     auto before = seen_.find(file);
@@ -48,10 +53,11 @@ bool Store::refresh() {
       continue;
     }
     auto text = read_file(directory_ + "/" + file);
-    auto object = text ? read_manifest(*text, file) : base::Result<Json>(std::unexpected(text.error()));
-    if (!object) continue;
-    seen.name = name_of(*object);
-    objects_[seen.name] = std::move(*object);
+    auto documents =
+        text ? read_manifests(*text, file) : base::Result<std::vector<Json>>(std::unexpected(text.error()));
+    if (!documents || documents->empty()) continue;
+    seen.name = name_of(documents->front());
+    objects_[seen.name] = std::move(documents->front());
     now.emplace(file, seen);
     changed = true;
   }

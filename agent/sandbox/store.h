@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/sandbox/json.h"
 #include "userspace-proxy/base/result.h"
@@ -21,8 +22,9 @@ using Objects = std::map<ObjectName, Json>;
 [[nodiscard]] bool is_cluster_wide(const std::string& kind);
 [[nodiscard]] std::string file_name(const ObjectName& name);
 
-// Reads the first document of a manifest with the product's own reader.
-[[nodiscard]] base::Result<Json> read_manifest(const std::string& text, const std::string& file);
+// All documents of a manifest, read with the product's own reader; the error is its first finding.
+[[nodiscard]] base::Result<std::vector<Json>> read_manifests(const std::string& text,
+                                                             const std::string& file);
 
 // One directory of objects. Owner and thread: whoever made it. Reading is cached by the files' time and size.
 class Store {
@@ -38,7 +40,9 @@ class Store {
   base::Status put(const Json& object);
   base::Status put_text(const ObjectName& name, std::string_view text);
   void erase(const ObjectName& name);
-  [[nodiscard]] std::string path_of(const ObjectName& name) const { return directory_ + "/" + file_name(name); }
+  [[nodiscard]] std::string path_of(const ObjectName& name) const {
+    return directory_ + "/" + file_name(name);
+  }
 
  private:
   struct Seen {

@@ -1,0 +1,78 @@
+#include "agent/sandbox/system.h"
+
+extern const char* const kGatewayManifest;
+
+namespace weft::sandbox {
+namespace {
+
+constexpr const char* kStateToken = "SANDBOX_STATE";
+
+// The command lines of the node's two processes.
+std::vector<std::string> agent_arguments(const Layout& layout, const std::string& node) {
+  return {"--role",         "node",
+          "--node",         node,
+          "--manifests",    layout.manifests(),
+          "--status-dir",   layout.status(),
+          "--pin-root",     layout.pins(node),
+          "--cgroup",       layout.kubepods(node),
+          "--proxy-socket", layout.node_dir(node) + "/proxy/proxy.sock",
+          "--state-dir",    layout.node_dir(node) + "/agent"};
+}
+
+std::vector<std::string> proxy_arguments(const Layout& layout, const std::string& node) {
+  return {"--agent-socket", "/run/weft/proxy.sock", "--user",
+          "nobody",         "--metrics-address",    layout.node_v4(layout.node_number(node)) + ":15020"};
+}
+
+Json system_pod(const std::string& name, const std::string& node, Json container) {
+  return Json{{"apiVersion", "v1"},
+              {"kind", "Pod"},
+              {"metadata",
+               {{"name", name + "-" + node},
+                {"namespace", "weft-system"},
+                {"labels", {{"app", name}}},
+                {"ownerReferences", Json::array({{{"apiVersion", "apps/v1"},
+                                                  {"kind", "DaemonSet"},
+                                                  {"name", name},
+                                                  {"uid", "ds-" + name},
+                                                  {"controller", true}}})}}},
+              {"spec",
+               {{"nodeName", node},
+                {"hostNetwork", true},
+                {"serviceAccountName", name},
+                {"terminationGracePeriodSeconds", 5},
+                {"containers", Json::array({std::move(container)})}}}};
+}
+
+}  // namespace
+
+std::vector<Json> system_pods(const Layout& layout) {
+  std::vector<Json> pods;
+  for (const std::string& node : layout.node_names()) {
+    pods.push_back(system_pod("weft-agent", node,
+                              {{"name", "weft-agent"},
+                               {"image", "weft/agent"},
+                               {"args", agent_arguments(layout, node)},
+                               {"securityContext", {{"privileged", true}}}}));
+    Json proxy = system_pod("weft-proxy", node,
+                            {{"name", "weft-proxy"},
+                             {"image", "weft/proxy"},
+                             {"args", proxy_arguments(layout, node)},
+                             {"volumeMounts", Json::array({{{"name", "run"}, {"mountPath", "/run/weft"}}})}});
+    proxy["spec"]["volumes"] =
+        Json::array({{{"name", "run"}, {"hostPath", {{"path", layout.node_dir(node) + "/proxy"}}}}});
+    pods.push_back(std::move(proxy));
+  }
+  return pods;
+}
+
+std::string gateway_manifest(const Layout& layout) {
+  std::string text = kGatewayManifest;
+  const std::string token = kStateToken;
+  // The first one is in the comment that explains the token.
+  for (size_t at = text.find(token + "/"); at != std::string::npos; at = text.find(token + "/", at))
+    text.replace(at, token.size(), layout.state());
+  return text;
+}
+
+}  // namespace weft::sandbox
