@@ -79,8 +79,7 @@ base::Status load_shipped(Installed& installed) {
 // away. Hooks that run before it find empty tables and pass everything.
 base::Status create(Installed& installed, const std::string& aside) {
   TRY(load_shipped(installed));
-  TRY(make_bpf_directory(aside + "/links"));
-  TRY(make_bpf_directory(aside + "/pods"));
+  TRY(make_bpf_directory(aside + "/links/pods"));
   for (const auto& [name, fd] : installed.maps) TRY(pin(fd.get(), aside + "/" + name));
   step(installed, "maps pinned");
   for (const auto& hook : installed.hooks.cgroup) {
@@ -95,7 +94,7 @@ base::Status create(Installed& installed, const std::string& aside) {
 base::Status open_pinned_maps(Installed& installed) {
   TRY_ASSIGN(auto names, list_directory(installed.directory));
   for (const auto& name : names) {
-    if (name == "links" || name == "pods") continue;
+    if (name == "links") continue;
     TRY_ASSIGN(auto fd, open_pin(installed.directory + "/" + name));
     installed.maps.emplace(name, std::move(fd));
   }
@@ -138,7 +137,7 @@ base::Status plan_hook(const Installed& installed, const Hook& hook, std::vector
 }
 
 base::Status plan_pod(Installed& installed, const std::string& name, std::vector<Swap>& swaps) {
-  const std::string path = pods_directory(installed) + "/" + name + "/sk_lookup";
+  const std::string path = pods_directory(installed) + "/" + name;
   uint64_t cookie = 0;
   auto [end, ec] = std::from_chars(name.data(), name.data() + name.size(), cookie);
   if (ec != std::errc{} || end != name.data() + name.size() || !exists(path)) return {};
@@ -171,7 +170,6 @@ base::Status adopt(Installed& installed) {
   TRY(load_shipped(installed));
   std::vector<Swap> swaps;
   for (const auto& hook : installed.hooks.cgroup) TRY(plan_hook(installed, hook, swaps));
-  TRY(make_bpf_directory(installed.directory + "/links"));
   TRY(make_bpf_directory(pods_directory(installed)));
   TRY_ASSIGN(auto pods, list_directory(pods_directory(installed)));
   for (const auto& name : pods) TRY(plan_pod(installed, name, swaps));
@@ -191,7 +189,7 @@ std::string link_path(const Installed& installed, const Hook& hook) {
 }
 
 std::string pods_directory(const Installed& installed) {
-  return installed.directory + "/pods";
+  return installed.directory + "/links/pods";
 }
 
 bool same_code(const ProgramView& a, const ProgramView& b) {

@@ -108,7 +108,8 @@ class Kernel {
   base::Status attach_pod(uint64_t netns_cookie, int netns_fd);
   base::Status detach_pod(uint64_t netns_cookie);  // fine if it is not there
   [[nodiscard]] LinkState pod_link(uint64_t netns_cookie) const;
-  // Cookies that have a pinned directory: pods() and this list are what a restarted agent begins with.
+  // Cookies that have a pinned link, whatever its state: pods() and this list are what a restarted agent
+  // begins with.
   [[nodiscard]] base::Result<std::vector<uint64_t>> attached_pods() const;
 
   // Listening sockets: slot = pod.listener_slot + enum weft_listener. A closed socket leaves its slot by

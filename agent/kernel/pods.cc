@@ -11,12 +11,8 @@
 namespace weft::kernel {
 namespace {
 
-std::string pod_directory(const Installed& installed, uint64_t netns_cookie) {
-  return pods_directory(installed) + "/" + std::to_string(netns_cookie);
-}
-
 std::string pod_link_path(const Installed& installed, uint64_t netns_cookie) {
-  return pod_directory(installed, netns_cookie) + "/sk_lookup";
+  return pods_directory(installed) + "/" + std::to_string(netns_cookie);
 }
 
 base::Result<LinkView> view_pinned(const std::string& path) {
@@ -95,13 +91,12 @@ base::Status Kernel::attach_pod(uint64_t netns_cookie, int netns_fd) {
   if (view.state == LinkState::kAttached) TRY(remove_link(path));
   TRY(refuse_second_sk_lookup(netns_fd, installed.sk_lookup));
   TRY_ASSIGN(auto program, load_sk_lookup(installed.maps, netns_cookie, installed.hooks.features));
-  TRY(make_bpf_directory(pod_directory(installed, netns_cookie)));
   TRY_ASSIGN(auto link, attach(program.get(), netns_fd, BPF_SK_LOOKUP));
   return replace_pin(link.get(), path);
 }
 
 base::Status Kernel::detach_pod(uint64_t netns_cookie) {
-  return remove_tree(pod_directory(impl_->installed, netns_cookie));
+  return remove_link(pod_link_path(impl_->installed, netns_cookie));
 }
 
 LinkState Kernel::pod_link(uint64_t netns_cookie) const {
