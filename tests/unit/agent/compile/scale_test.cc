@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/compile/compile.h"
-#include "tests/unit/agent/compile/fixture.h"
+#include "tests/support/compile_fixture.h"
 
 namespace weft::compile {
 namespace {
