@@ -40,9 +40,10 @@ struct ObjectKey {
 
 enum class Severity : uint8_t { kError, kWarning };
 
-// Codes, stable words for tools: YamlSyntax, TooLarge, Unreadable, DuplicateKey, NotAnObject, UnknownKind,
-// UnknownVersion, UnknownField, WrongType, MissingField, InvalidValue (errors: the object or file is
-// refused); UnsupportedField, UnsupportedValue, Deprecated, DuplicateObject (warnings).
+// Codes are stable words for tools. Errors, for which the file or the object is refused: Unreadable,
+// TooLarge, YamlSyntax, DuplicateKey, NotAnObject, UnknownKind, UnsupportedKind, UnknownVersion,
+// UnknownField, WrongType, MissingField, InvalidValue, DuplicateObject. Warnings: UnsupportedField,
+// UnsupportedValue, NoEffect. Either: MoreFindings.
 struct Finding {
   Severity severity = Severity::kError;
   std::string code;

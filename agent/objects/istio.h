@@ -96,6 +96,8 @@ struct DestinationRule : Object {
   DestinationRule() : Object(kKind) {}
   std::string host;
   std::vector<Subset> subsets;
+  bool selects_clients =
+      false;  // has a workloadSelector, which is not served yet: must not be applied to everybody
   std::vector<std::string> export_to;
 };
 

@@ -61,6 +61,8 @@ class Node {
   // A null Node becomes a mapping (or sequence) by these. REQUIRES: null or mapping (sequence).
   Node& set(std::string_view key, Node value);  // replaces in place, else appends
   Node& operator[](std::string_view key);       // the value below `key`, made (null) if missing
+  // For readers that have made sure that the key is new; set() looks for it first.
+  void add_entry(Entry entry);
   void erase(std::string_view key);
   Node& append(Node value);
 

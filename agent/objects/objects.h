@@ -1,5 +1,8 @@
 #pragma once
 // The door of this room: typed objects, and how a document becomes one.
+#include <functional>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "agent/objects/finding.h"
@@ -13,6 +16,8 @@ namespace weft::objects {
 
 struct DecodeOptions {
   std::string default_namespace = "default";  // for namespaced objects that name none
+  // The creation time of an object whose manifest names none. Without it that time is 1970.
+  std::function<Time(const ObjectKey&)> first_seen = {};
 };
 
 // `object` is null if a finding is an error; `key` is known if kind and name could be read.

@@ -75,6 +75,7 @@ class DirectoryWatch {
 
  private:
   class Worker;
+  void wake_up();
   DirectoryWatch(WatchOptions options, const base::Clock& clock, Sink sink, base::Fd wake);
 
   WatchOptions options_;
@@ -84,6 +85,7 @@ class DirectoryWatch {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> rescan_{false};
   WatchCounters counters_;
+  std::unique_ptr<Worker> worker_;
   std::thread thread_;
 };
 

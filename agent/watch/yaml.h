@@ -11,23 +11,20 @@ namespace weft::watch {
 
 struct YamlLimits {
   size_t bytes = 8u << 20;
-  size_t nodes = 2'000'000;  // counted after aliases are expanded
+  size_t nodes =
+      1'000'000;  // counted with aliases expanded; a long text copied by an alias counts as several
   size_t depth = 100;
   size_t aliases = 1'000;
 };
 
-// One document with the text it was made from.
-struct YamlDocument {
-  objects::Document document;
-  std::string_view text;  // into the text that was given
-};
-
 struct YamlResult {
-  std::vector<YamlDocument> documents;     // empty documents are left out
-  std::vector<objects::Finding> findings;  // not empty: the file is refused as a whole
+  std::vector<objects::Document> documents;  // empty documents are left out
+  std::vector<objects::Finding>
+      findings;  // not empty: the file is refused as a whole, there are no documents
 };
 
 // JSON is read too, being YAML. `file` is only named in marks and findings.
-[[nodiscard]] YamlResult read_yaml(std::string_view text, std::string file, const YamlLimits& limits = {});
+[[nodiscard]] YamlResult read_yaml(std::string_view text, const std::string& file,
+                                   const YamlLimits& limits = {});
 
 }  // namespace weft::watch

@@ -1,0 +1,36 @@
+#pragma once
+// Manifests as text in a test -> objects and findings.
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/objects/objects.h"
+#include "agent/watch/yaml.h"
+
+namespace weft::test {
+
+// All documents of `yaml` as if they stood in a file named "test.yaml"; findings of the reader come as a
+// result too.
+inline std::vector<objects::Decoded> decode_yaml(std::string_view yaml) {
+  watch::YamlResult read = watch::read_yaml(yaml, "test.yaml");
+  std::vector<objects::Decoded> out;
+  if (!read.findings.empty()) out.push_back({nullptr, std::nullopt, read.findings});
+  for (const objects::Document& document : read.documents)
+    for (objects::Decoded& decoded : objects::decode(document)) out.push_back(std::move(decoded));
+  return out;
+}
+
+inline std::vector<objects::Finding> findings_of(std::string_view yaml) {
+  std::vector<objects::Finding> out;
+  for (const objects::Decoded& decoded : decode_yaml(yaml))
+    out.insert(out.end(), decoded.findings.begin(), decoded.findings.end());
+  return out;
+}
+
+// "3:5 UnknownField spec.prots": what a table of findings compares.
+inline std::string brief(const objects::Finding& finding) {
+  return std::to_string(finding.line) + ":" + std::to_string(finding.column) + " " + finding.code +
+         (finding.path.empty() ? "" : " " + finding.path);
+}
+
+}  // namespace weft::test
