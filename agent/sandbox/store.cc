@@ -31,7 +31,7 @@ base::Result<std::vector<Json>> read_manifests(const std::string& text, const st
   if (!result.findings.empty())
     return base::fail(base::ErrorKind::kInvalid, objects::to_string(result.findings.front()));
   std::vector<Json> documents;
-  for (const auto& document : result.documents) documents.push_back(from_node(document.document.root));
+  for (const auto& document : result.documents) documents.push_back(from_node(document.root));
   return documents;
 }
 
