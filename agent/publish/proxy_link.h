@@ -11,8 +11,6 @@
 
 namespace weft::publish {
 
-using SharedFd = std::shared_ptr<const base::Fd>;
-
 // One connected proxy: what waits to be sent to it and what it said. Owned by the Publisher, in its thread; a
 // broken link tells the Publisher, which retires it.
 class ProxyLink final : public base::Retirable, private base::IoHandler {

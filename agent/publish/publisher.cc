@@ -138,7 +138,7 @@ void Publisher::set_settings(const model::LiveSettings& settings) {
   });
 }
 
-void Publisher::add_listener(const model::ListenerKey& key, std::shared_ptr<const base::Fd> socket) {
+void Publisher::add_listener(const model::ListenerKey& key, SharedFd socket) {
   post([this, key, socket = std::move(socket)] {
     listeners_[key] = socket;
     for (auto& [id, link] : links_)

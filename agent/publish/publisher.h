@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/publish/outlet.h"
 #include "userspace-proxy/base/fd.h"
 #include "userspace-proxy/base/loop.h"
 #include "userspace-proxy/base/mutex.h"
@@ -61,7 +62,7 @@ class ProxyLink;
 
 // Owned by main; lives in the thread of `loop`. Public calls but listen() come from any thread and are done
 // in the loop's thread, in order. It dies after the loop's last turn. `loop` and `events` outlive it.
-class Publisher final : private base::IoHandler {
+class Publisher final : public Outlet, private base::IoHandler {
  public:
   Publisher(base::Loop& loop, PublisherEvents& events, PublisherOptions options);
   ~Publisher() override;
@@ -74,13 +75,11 @@ class Publisher final : private base::IoHandler {
   // The newest wins: a proxy that is still busy with one never sees those between.
   void publish(model::SnapshotPtr snapshot);
   void set_settings(const model::LiveSettings& settings);
-  // A key that is there already gets the new socket.
-  void add_listener(const model::ListenerKey& key, std::shared_ptr<const base::Fd> socket);
-  void remove_listener(const model::ListenerKey& key);
-  void remove_pod(const model::PodKey& pod);
-  // To the newest proxy; closed when none is there.
-  void add_stock(const model::StockKey& key, std::vector<base::Fd> sockets);
-  void set_stock_target(const model::StockKey& key, uint32_t keep);
+  void add_listener(const model::ListenerKey& key, SharedFd socket) override;
+  void remove_listener(const model::ListenerKey& key) override;
+  void remove_pod(const model::PodKey& pod) override;
+  void add_stock(const model::StockKey& key, std::vector<base::Fd> sockets) override;
+  void set_stock_target(const model::StockKey& key, uint32_t keep) override;
   // All pods that were enrolled before a restart are there again: proxies may drop what was not named to
   // them.
   void mark_synced();
@@ -109,8 +108,8 @@ class Publisher final : private base::IoHandler {
   // What a new proxy gets.
   uint64_t version_ = 0;
   uint64_t snapshot_bytes_ = 0;
-  std::shared_ptr<const base::Fd> snapshot_memory_;  // null: nothing published yet
-  std::map<model::ListenerKey, std::shared_ptr<const base::Fd>> listeners_;
+  SharedFd snapshot_memory_;  // null: nothing published yet
+  std::map<model::ListenerKey, SharedFd> listeners_;
   model::LiveSettings settings_;
   bool synced_ = false;
   PublisherCounters counts_;

@@ -1,0 +1,174 @@
+#include "agent/enrol/pod_keeper.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+
+#include "userspace-proxy/base/log.h"
+
+namespace weft::enrol {
+namespace {
+
+constexpr base::Nanos kArmRetry = std::chrono::seconds(1);
+constexpr base::Nanos kCheckEvery =
+    base::Millis(500);  // kernel tables and link: nobody tells when they change
+constexpr base::Nanos kThoroughEvery =
+    std::chrono::seconds(5);  // rule and route: changes are told; this is the net
+constexpr base::Nanos kFinishEvery = std::chrono::seconds(1);
+constexpr base::Nanos kTestRetry = std::chrono::seconds(1);
+
+}  // namespace
+
+PodKeeper::PodKeeper(Enroller& owner, std::unique_ptr<PodNetns> netns, const DesiredPod& desired,
+                     bool inherited)
+    : owner_(owner), pod_(owner.doors_.kernel, owner.doors_.outlet, std::move(netns), desired, inherited) {
+  for (const model::Family family : pod_.families()) proofs_.push_back({.family = family});
+  if (auto added = owner_.loop_.add(pod_.netns().changes_fd(), EPOLLIN, this); !added)
+    spdlog::warn("enrol: pod {}: its rules and routes are looked at every few seconds only: {}", desired.name,
+                 base::describe(added.error()));
+}
+
+PodKeeper::~PodKeeper() {
+  owner_.loop_.remove(pod_.netns().changes_fd(), this);
+}
+
+void PodKeeper::on_io(uint32_t) {
+  // Looked at in the next tick: a pod that changes its routes all the time costs no more than that.
+  pod_.netns().forget_changes();
+  dirty_ = true;
+}
+
+void PodKeeper::tick(base::Instant now) {
+  if (pod_.step() == Step::kLingering) {
+    if (now < next_finish_) return;
+    next_finish_ = now + kFinishEvery;
+    if (!pod_.is_in_place()) return pod_.abandon();
+    (void)pod_.finish();
+    return;
+  }
+  if (pod_.step() < Step::kArmed) arm(now);
+  if (pod_.step() == Step::kArmed) check(now);
+  if (pod_.step() == Step::kArmed) test(now);
+}
+
+void PodKeeper::note(const base::Status& status, const char* what) {
+  const std::string trouble = status ? "" : base::describe(status.error());
+  if (trouble == trouble_) return;
+  trouble_ = trouble;
+  if (!status) spdlog::error("enrol: {} pod {}: {}", what, pod_.key().name, trouble);
+}
+
+void PodKeeper::arm(base::Instant now) {
+  if (now < next_arm_) return;
+  next_arm_ = now + kArmRetry;
+  const base::Status armed = pod_.arm();
+  note(armed, "arming");
+  if (!armed) {
+    ++owner_.numbers_.arm_failures;
+    return;
+  }
+  spdlog::info("enrol: pod {} is armed (netns {})", pod_.key().name, pod_.key().netns_cookie);
+  for (const model::Family family : pod_.families()) {
+    owner_.stock_.add({pod_.key(), model::StockKind::kOutbound, family});
+    owner_.stock_.add({pod_.key(), model::StockKind::kInbound, family});
+  }
+  next_test_ = now;
+}
+
+void PodKeeper::check(base::Instant now) {
+  const bool thorough = dirty_ || now >= next_thorough_;
+  if (!thorough && now < next_check_) return;
+  next_check_ = now + kCheckEvery;
+  if (thorough) {
+    next_thorough_ = now + kThoroughEvery;
+    lost_ = !pod_.is_in_place();
+    if (lost_) return;
+  }
+  dirty_ = false;
+  const RepairCounts before = owner_.numbers_.repairs;
+  note(pod_.check(thorough, owner_.numbers_.repairs), "repairing");
+  for (size_t i = 0; i < kRepairs; ++i) {
+    if (before[i] == owner_.numbers_.repairs[i]) continue;
+    spdlog::warn("enrol: pod {}: its {} was missing and has been put back", pod_.key().name,
+                 name_of(static_cast<Repair>(i)));
+    next_test_ = now;
+  }
+}
+
+void PodKeeper::test(base::Instant now) {
+  if (owner_.proxy_ == 0 || now < next_test_) return;
+  // Each pod has its own place within the interval, so that they do not all test at once.
+  const base::Nanos every = owner_.options_.self_test_every;
+  const bool proven = std::ranges::all_of(proofs_, &Proof::passed);
+  const base::Nanos shift = every / 8 * (pod_.key().netns_cookie % 8) / 8;
+  next_test_ = now + (proven ? every - shift : std::min(kTestRetry, every));
+  for (Proof& proof : proofs_)
+    if (!proof.running) start_test(proof);
+}
+
+void PodKeeper::start_test(Proof& proof) {
+  proof.running = true;
+  const bool v4 = proof.family == model::Family::kV4;
+  const auto& target = v4 ? owner_.options_.self_test_v4 : owner_.options_.self_test_v6;
+  owner_.doors_.tester.start(
+      pod_.netns().fd(), target,
+      [this, family = proof.family, alive = std::weak_ptr<const bool>(alive_)](const std::string& failure) {
+        if (!alive.expired()) finish_test(family, failure);
+      });
+}
+
+void PodKeeper::finish_test(model::Family family, const std::string& failure) {
+  const auto proof = std::ranges::find(proofs_, family, &Proof::family);
+  if (proof == proofs_.end()) return;
+  proof->running = false;
+  const bool passed = failure.empty();
+  ++(passed ? owner_.numbers_.self_tests_passed : owner_.numbers_.self_tests_failed);
+  if (!passed && failure != proof->failure)
+    spdlog::error("enrol: pod {} is not captured ({}): {}", pod_.key().name,
+                  family == model::Family::kV4 ? "IPv4" : "IPv6", failure);
+  if (passed && !proof->passed) spdlog::info("enrol: pod {} is captured", pod_.key().name);
+  proof->passed = passed;
+  proof->failure = failure;
+  dirty_ = dirty_ || !passed;
+  if (!passed) next_test_ = std::min(next_test_, owner_.loop_.clock().now() + kTestRetry);
+  owner_.publish_status();
+}
+
+void PodKeeper::update(const DesiredPod& desired) {
+  next_arm_ = {};
+  note(pod_.update(desired), "updating");
+  if (proofs_.size() == pod_.families().size()) return;
+  proofs_.clear();
+  for (const model::Family family : pod_.families()) proofs_.push_back({.family = family});
+}
+
+void PodKeeper::release() {
+  note(pod_.release(), "releasing");
+  owner_.stock_.remove_pod(pod_.key());
+  for (Proof& proof : proofs_) proof.passed = false;
+  next_finish_ = {};
+}
+
+PodStatus PodKeeper::status() const {
+  PodStatus status{.name = pod_.key().name, .netns_cookie = pod_.key().netns_cookie};
+  if (pod_.step() == Step::kLingering) {
+    status.leaving = true;
+    return status;
+  }
+  const auto gap = [&](Gap why, std::string detail) {
+    status.gap = why;
+    status.detail = std::move(detail);
+    return status;
+  };
+  if (pod_.step() != Step::kArmed || !trouble_.empty()) return gap(Gap::kArming, trouble_);
+  if (owner_.proxy_ == 0) return gap(Gap::kNoProxy, "no proxy is connected");
+  for (const Proof& proof : proofs_) {
+    if (proof.passed) continue;
+    if (proof.failure.empty()) return gap(Gap::kUntested, "the first self-test is under way");
+    return gap(Gap::kSelfTest, proof.failure);
+  }
+  status.captured = true;
+  return status;
+}
+
+}  // namespace weft::enrol

@@ -1,0 +1,56 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "agent/enrol/enroller.h"
+
+namespace weft::enrol {
+
+// One pod and its rounds: arming until it works, repairs, self-tests, leaving. Owned by the Enroller, in its
+// thread.
+class PodKeeper final : public base::Retirable, private base::IoHandler {
+ public:
+  PodKeeper(Enroller& owner, std::unique_ptr<PodNetns> netns, const DesiredPod& desired, bool inherited);
+  ~PodKeeper() override;
+
+  // Everything that is due; called a few times a second.
+  void tick(base::Instant now);
+  void update(const DesiredPod& desired);
+  void release();
+  void abandon() { pod_.abandon(); }
+  void proxy_changed() { next_test_ = {}; }
+
+  [[nodiscard]] const Pod& pod() const { return pod_; }
+  [[nodiscard]] PodNetns& netns() { return pod_.netns(); }
+  // Its namespace is not where it was: the sandbox was made anew, or the pod has ended.
+  [[nodiscard]] bool lost() const { return lost_; }
+  [[nodiscard]] PodStatus status() const;
+
+ private:
+  // Of one address family.
+  struct Proof {
+    model::Family family = model::Family::kV4;
+    bool running = false;
+    bool passed = false;
+    std::string failure;  // of the last test; empty before the first
+  };
+
+  void on_io(uint32_t events) override;
+  void arm(base::Instant now);
+  void check(base::Instant now);
+  void test(base::Instant now);
+  void start_test(Proof& proof);
+  void finish_test(model::Family family, const std::string& failure);
+  void note(const base::Status& status, const char* what);
+
+  Enroller& owner_;
+  Pod pod_;
+  std::string trouble_;  // why arming or the last repair failed; empty: it did not
+  std::vector<Proof> proofs_;
+  bool lost_ = false;
+  bool dirty_ = false;  // something changed in the namespace
+  base::Instant next_arm_{}, next_check_{}, next_thorough_{}, next_test_{}, next_finish_{};
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
+};
+
+}  // namespace weft::enrol

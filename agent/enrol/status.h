@@ -1,0 +1,38 @@
+#pragma once
+// What enrolling tells the rest of the agent: per pod, and in numbers.
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/enrol/pod.h"
+#include "agent/enrol/stock.h"
+
+namespace weft::enrol {
+
+// Why a pod that should be captured is not.
+enum class Gap : uint8_t { kNone, kNamespace, kArming, kNoProxy, kUntested, kSelfTest };
+inline constexpr size_t kGaps = 6;
+[[nodiscard]] std::string_view name_of(Gap gap);
+
+struct PodStatus {
+  std::string name;  // "ns/name"
+  uint64_t netns_cookie = 0;
+  bool captured = false;  // armed and proven by the self-test
+  bool leaving = false;   // un-enrolled; established connections still run
+  Gap gap = Gap::kNone;
+  std::string detail;  // a sentence, where there is a gap
+  bool operator==(const PodStatus&) const = default;
+};
+
+struct EnrolMetrics {
+  uint64_t captured_pods = 0, enrolled_pods = 0, leaving_pods = 0;
+  std::array<double, kGaps> uncaptured_pod_seconds{};  // by Gap
+  RepairCounts repairs{};                              // by Repair
+  uint64_t arm_failures = 0, self_tests_passed = 0, self_tests_failed = 0;
+  StockGauges stock;
+  StockCounters stock_counters;
+};
+
+}  // namespace weft::enrol

@@ -1,0 +1,159 @@
+#include "agent/enrol/system_netns.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cctype>
+#include <cerrno>
+#include <filesystem>
+#include <set>
+#include <system_error>
+#include <thread>
+
+#include "agent/enrol/sockets.h"
+
+namespace weft::enrol {
+namespace {
+
+constexpr const char* kFwmarkAccept = "/proc/sys/net/ipv4/tcp_fwmark_accept";
+
+base::Result<uint64_t> cookie_here() {
+  base::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket) return base::fail_errno("socket");
+  uint64_t cookie = 0;
+  socklen_t length = sizeof cookie;
+  if (getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0)
+    return base::fail_errno("SO_NETNS_COOKIE");
+  return cookie;
+}
+
+// Makes `count` sockets inside.
+template <typename Make>
+base::Result<std::vector<base::Fd>> make_inside(int netns, size_t count, const Make& make) {
+  std::vector<base::Fd> sockets;
+  sockets.reserve(count);
+  TRY(run_inside(netns, [&]() -> base::Status {
+    while (sockets.size() < count) {
+      TRY_ASSIGN(base::Fd socket, make());
+      sockets.push_back(std::move(socket));
+    }
+    return {};
+  }));
+  return sockets;
+}
+
+}  // namespace
+
+base::Status run_inside(int netns_fd, const std::function<base::Status()>& work) {
+  base::Status status;
+  const auto body = [&] {
+    if (setns(netns_fd, CLONE_NEWNET) != 0) {
+      status = base::fail_errno("enter a pod's network namespace");
+      return;
+    }
+    status = work();
+  };
+  try {
+    std::thread(body).join();
+  } catch (const std::system_error& error) {
+    return base::fail_errno(error.code().value(), "make a thread");
+  }
+  return status;
+}
+
+base::Result<std::unique_ptr<PodNetns>> SystemNetns::open(const std::string& path, const Steering& steering) {
+  base::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return base::fail_errno("open " + path);
+  struct stat status{};
+  if (fstat(fd.get(), &status) != 0) return base::fail_errno("inspect " + path);
+  std::unique_ptr<SystemNetns> netns(new SystemNetns(std::move(fd), status.st_dev, status.st_ino, steering));
+  if (auto looked = netns->look_inside(); !looked)
+    return base::fail_errno(looked.error().sys_errno, path + ": " + looked.error().what);
+  return netns;
+}
+
+base::Status SystemNetns::look_inside() {
+  return run_inside(fd_.get(), [this]() -> base::Status {
+    TRY_ASSIGN(cookie_, cookie_here());
+    TRY_ASSIGN(route_, Netlink::open(NETLINK_ROUTE));
+    TRY_ASSIGN(diag_, Netlink::open(NETLINK_SOCK_DIAG));
+    TRY_ASSIGN(changes_, watch_changes());
+    fwmark_accept_ = base::Fd(::open(kFwmarkAccept, O_RDWR | O_CLOEXEC));
+    if (!fwmark_accept_) return base::fail_errno(std::string("open ") + kFwmarkAccept);
+    return {};
+  });
+}
+
+base::Result<std::unique_ptr<PodNetns>> SystemNetns::find(uint64_t cookie, const Steering& steering) {
+  std::set<ino_t> seen;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
+    const std::string name = entry.path().filename();
+    if (name.empty() || !std::isdigit(static_cast<unsigned char>(name[0]))) continue;
+    const std::string path = entry.path() / "ns/net";
+    struct stat status{};
+    if (stat(path.c_str(), &status) != 0 || !seen.insert(status.st_ino).second) continue;
+    auto netns = open(path, steering);
+    if (netns && (*netns)->cookie() == cookie) return netns;
+  }
+  return base::fail(base::ErrorKind::kNotFound, "no process lives in that network namespace any more");
+}
+
+bool SystemNetns::is_at(const std::string& path) const {
+  struct stat status{};
+  return stat(path.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
+}
+
+base::Status SystemNetns::prepare() {
+  TRY(set_loopback_up(*route_));
+  if (pwrite(fwmark_accept_.get(), "1", 1, 0) != 1)
+    return base::fail_errno(std::string("write ") + kFwmarkAccept);
+  return {};
+}
+
+bool SystemNetns::is_prepared() const {
+  char value = '0';
+  return pread(fwmark_accept_.get(), &value, 1, 0) == 1 && value == '1';
+}
+
+base::Result<std::vector<base::Fd>> SystemNetns::make_listeners(model::Family family, size_t count) {
+  return make_inside(fd_.get(), count, [&] { return make_captive_listener(family); });
+}
+
+base::Result<std::vector<base::Fd>> SystemNetns::make_stock(model::StockKind kind, model::Family family,
+                                                            size_t count) {
+  return make_inside(fd_.get(), count, [&] { return make_stock_socket(kind, family, steering_.mark); });
+}
+
+base::Status SystemNetns::add_route(model::Family family, const base::Address& source) {
+  return enrol::add_route(*route_, family, steering_, source);
+}
+base::Status SystemNetns::add_rule(model::Family family) {
+  return enrol::add_rule(*route_, family, steering_);
+}
+base::Result<bool> SystemNetns::has_route(model::Family family) {
+  return enrol::has_route(*route_, family, steering_);
+}
+base::Result<bool> SystemNetns::has_rule(model::Family family) {
+  return enrol::has_rule(*route_, family, steering_);
+}
+base::Status SystemNetns::remove_route(model::Family family) {
+  return enrol::remove_route(*route_, family, steering_);
+}
+base::Status SystemNetns::remove_rule(model::Family family) {
+  return enrol::remove_rule(*route_, family, steering_);
+}
+base::Result<size_t> SystemNetns::marked_connections() {
+  return count_marked(*diag_, steering_.mark);
+}
+
+void SystemNetns::forget_changes() {
+  std::array<char, 8192> buffer;
+  // ENOBUFS means that some were lost: there was a change all the same.
+  while (recv(changes_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT) > 0 || errno == ENOBUFS) continue;
+}
+
+}  // namespace weft::enrol
