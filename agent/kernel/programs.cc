@@ -133,10 +133,8 @@ base::Status load_cgroup_hooks(MapSet& maps, uint32_t mark, const Features& feat
   TRY(load("datagram", datagram_bpf__open, datagram_bpf__destroy, maps, out,
            [&](datagram_bpf& skeleton) { skeleton.rodata->has_set_retval = features.set_retval; }));
   TRY(load("peername", peername_bpf__open, peername_bpf__destroy, maps, out, [](peername_bpf&) {}));
-  return load("sockops", sockops_bpf__open, sockops_bpf__destroy, maps, out, [&](sockops_bpf& skeleton) {
-    skeleton.rodata->mark_bit = mark;
-    skeleton.rodata->has_ifindex = features.ifindex;
-  });
+  return load("sockops", sockops_bpf__open, sockops_bpf__destroy, maps, out,
+              [&](sockops_bpf& skeleton) { skeleton.rodata->mark_bit = mark; });
 }
 
 base::Status view_map(uint32_t id, ProgramView& out) {

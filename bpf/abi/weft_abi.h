@@ -233,8 +233,8 @@ struct weft_attested {
 WEFT_ASSERT_SIZE(weft_attested, 32);
 
 /*
- * delivered: 4-tuple of a connection made inside a pod's netns under an address that is not the pod's: from one of its
- * further addresses to another one and, on kernels before 5.17, by the proxy in a client's name.
+ * delivered: 4-tuple of a connection made inside a pod's netns under an address that is not the pod's: by the proxy in
+ * a client's name, or from one of the pod's further addresses.
  */
 struct weft_delivered {
 	__u64 netns_cookie;

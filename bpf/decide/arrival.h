@@ -42,12 +42,16 @@ WEFT_INLINE struct weft_verdict weft_arrival_scope(const struct weft_pod *pod,
 	return weft_verdict(WEFT_STEER_CONTINUE, 0);
 }
 
-/* Before 5.17 sk_lookup does not see the interface; then only the pod's own calls have its address
- * as source. */
+/*
+ * A looped connection shows lo as its interface, where sk_lookup sees it (since 5.17). What calls
+ * the pod's own address from inside shows the interface that has the address (eth0): there the
+ * source or the record has to say it. A packet from outside may lie about its source, but then
+ * nobody but the pod itself gets the answer.
+ */
 WEFT_INLINE bool weft_from_inside(const struct weft_pod *pod, const struct weft_arrival *arrival)
 {
-	if (arrival->has_ifindex)
-		return arrival->ifindex == WEFT_LOOPBACK_IFINDEX;
+	if (arrival->has_ifindex && arrival->ifindex == WEFT_LOOPBACK_IFINDEX)
+		return true;
 	return weft_is_own(pod, &arrival->tuple.source) || arrival->own_record ||
 	       arrival->own_delivered;
 }

@@ -12,9 +12,8 @@ enum weft_note {
 
 /* `pod` null: not enrolled. `marked`: the socket carries our mark. */
 WEFT_INLINE __u32 weft_attest(const struct weft_pod *pod, const struct weft_tuple *tuple,
-			      bool marked, bool has_ifindex)
+			      bool marked)
 {
-	bool to_self;
 
 	if (!pod || !(pod->flags & WEFT_POD_ENROLLED))
 		return WEFT_NOTE_NOTHING;
@@ -24,10 +23,10 @@ WEFT_INLINE __u32 weft_attest(const struct weft_pod *pod, const struct weft_tupl
 	 */
 	if (weft_is_own(pod, &tuple->source))
 		return WEFT_NOTE_ATTESTED;
-	to_self = weft_is_own(pod, &tuple->destination);
-	if (to_self ? !has_ifindex : !marked)
-		return WEFT_NOTE_DELIVERED;
-	return WEFT_NOTE_NOTHING;
+	/* Marked and to elsewhere: on its way to the proxy, no delivery. */
+	if (marked && !weft_is_own(pod, &tuple->destination))
+		return WEFT_NOTE_NOTHING;
+	return WEFT_NOTE_DELIVERED;
 }
 
 WEFT_INLINE struct weft_attested weft_attested_of(const struct weft_pod *pod, __u64 netns_cookie,

@@ -8,7 +8,6 @@
 #include "bpf/hooks/common.h"
 
 const volatile __u32 mark_bit = WEFT_MARK_DEFAULT;
-const volatile bool has_ifindex = true;
 
 HOOK_INLINE void read_tuple(struct bpf_sock_ops *ctx, struct weft_tuple *tuple)
 {
@@ -57,7 +56,7 @@ HOOK_INLINE void opened(struct bpf_sock_ops *ctx)
 	read_tuple(ctx, &tuple);
 	sk = ctx->sk;
 	marked = sk && sk->mark & mark_bit;
-	note = weft_attest(pod, &tuple, marked, has_ifindex);
+	note = weft_attest(pod, &tuple, marked);
 	if (note == WEFT_NOTE_NOTHING)
 		return;
 	if (!write_down(note, pod, &tuple, cookie, marked)) {

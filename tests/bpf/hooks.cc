@@ -50,7 +50,6 @@ Hooks::Hooks(const Cgroup& pods, const HookOptions& options)
 
   datagram->rodata->has_set_retval = options.has_set_retval;
   sockops->rodata->mark_bit = options.mark;
-  sockops->rodata->has_ifindex = options.has_ifindex;
   share_maps(datagram->obj);
   share_maps(peername->obj);
   share_maps(sockops->obj);
@@ -101,7 +100,9 @@ void Hooks::attach_pod(const Netns& netns) {
   lookups_[netns.cookie()] = std::move(lookup);
 }
 
-void Hooks::detach_pod(const Netns& netns) { lookups_.erase(netns.cookie()); }
+void Hooks::detach_pod(const Netns& netns) {
+  lookups_.erase(netns.cookie());
+}
 
 int Hooks::map(const std::string& name) const {
   return maps_.at(name);

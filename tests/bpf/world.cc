@@ -69,6 +69,17 @@ World::World(const HookOptions& options) : hooks(pods_cgroup, options), mark(opt
   hooks.put("exempt_cgroups", weft_exempt_key{agent_cgroup.id()}, weft_exempt{WEFT_EXEMPT_AGENT});
 }
 
+// Marked SYNs come back over lo. Without "src" IPv4 would take 127.0.0.1, which leads nowhere from there.
+std::string World::loop_commands(const TestPod& pod) const {
+  char commands[512];
+  std::snprintf(
+      commands, sizeof commands,
+      "ip route add local default dev lo src %s table %d && ip rule add fwmark 0x%x/0x%x lookup %d && "
+      "ip -6 route add local default dev lo src %s table %d && ip -6 rule add fwmark 0x%x/0x%x lookup %d",
+      pod.v4().c_str(), kTable, mark, mark, kTable, pod.v6().c_str(), kTable, mark, mark, kTable);
+  return commands;
+}
+
 void World::arm(TestPod& pod, uint32_t more_flags) {
   for (uint32_t i = WEFT_LISTENER_OUTBOUND4; i <= WEFT_LISTENER_REFUSE6; ++i) {
     const bool v4 = i % 2 == 0;
@@ -80,15 +91,7 @@ void World::arm(TestPod& pod, uint32_t more_flags) {
   pod.netns().sysctl("net.ipv4.tcp_fwmark_accept", "1");
   set_flags(pod, 0);
   hooks.attach_pod(pod.netns());
-  char rule[128];
-  std::snprintf(rule, sizeof rule, "rule add fwmark 0x%x/0x%x lookup %d", mark, mark, kTable);
-  for (const bool v6 : {false, true}) {
-    const std::string family = v6 ? "-6 " : "-4 ";
-    // Without "src" IPv4 would take 127.0.0.1, which leads nowhere from there.
-    pod.netns().ip(family + "route add local default dev lo src " + (v6 ? pod.v6() : pod.v4()) + " table " +
-                   std::to_string(kTable));
-    pod.netns().ip(family + rule);
-  }
+  pod.netns().sh(loop_commands(pod));
   set_flags(pod, WEFT_POD_ENROLLED | WEFT_POD_MARKING | more_flags);
   for (Speech speech : {Speech::kV4, Speech::kV6})
     put_workload(pod.address(speech), {.identity = pod.entry.identity,

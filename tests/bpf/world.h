@@ -71,6 +71,8 @@ class World {
   uint32_t mark;
 
  private:
+  [[nodiscard]] std::string loop_commands(const TestPod& pod) const;
+
   std::map<base::SocketAddress, uint32_t> service_ids_;
   uint32_t generation_ = 0;
 };

@@ -1,9 +1,11 @@
 #include "tests/support/netns_harness.h"
 
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -91,11 +93,14 @@ std::string without_prefix_length(const std::string& cidr) {
   return cidr.substr(0, cidr.find('/'));
 }
 
-void add_addresses(const Netns& netns, const std::string& device, const std::vector<std::string>& addresses) {
+// One shell line for a device's addresses and state: each process started costs milliseconds.
+std::string device_up(const std::string& device, const std::vector<std::string>& addresses) {
+  std::string commands;
   for (const std::string& address : addresses) {
     const bool v6 = address.find(':') != std::string::npos;
-    netns.ip("addr add " + address + " dev " + device + (v6 ? " nodad" : ""));
+    commands += "ip addr add " + address + " dev " + device + (v6 ? " nodad" : "") + " && ";
   }
+  return commands + "ip link set " + device + " up";
 }
 
 }  // namespace
@@ -109,7 +114,13 @@ Netns::Netns() {
   const int got = ::getsockopt(probe.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie_, &length);
   if (::setns(home.get(), CLONE_NEWNET) != 0) std::abort();
   if (got != 0) give_up_errno("getsockopt SO_NETNS_COOKIE");
-  ip("link set lo up");
+  inside({.netns = this}, [] {
+    const base::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ifreq request{};
+    std::strcpy(request.ifr_name, "lo");
+    request.ifr_flags = IFF_UP;
+    if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) give_up_errno("bring lo up");
+  });
   unpace();
   sysctl("net.ipv6.conf.all.accept_dad", "0");
   sysctl("net.ipv6.conf.default.accept_dad", "0");
@@ -250,17 +261,13 @@ void Child::kill() {
 void connect_veth(const Netns& left, const std::string& left_name,
                   const std::vector<std::string>& left_addresses, const Netns& right,
                   const std::string& right_name, const std::vector<std::string>& right_addresses) {
-  left.ip("link add " + left_name + " type veth peer name " + right_name + " netns " + right.path());
-  add_addresses(left, left_name, left_addresses);
-  add_addresses(right, right_name, right_addresses);
-  left.ip("link set " + left_name + " up");
-  right.ip("link set " + right_name + " up");
+  left.sh("ip link add " + left_name + " type veth peer name " + right_name + " netns " + right.path() +
+          " && " + device_up(left_name, left_addresses));
+  right.sh(device_up(right_name, right_addresses));
 }
 
 NodeNet::NodeNet(const std::vector<std::string>& gateway_addresses) {
-  netns_.ip("link add cni0 type bridge");
-  add_addresses(netns_, "cni0", gateway_addresses);
-  netns_.ip("link set cni0 up");
+  netns_.sh("ip link add cni0 type bridge && " + device_up("cni0", gateway_addresses));
   netns_.sysctl("net.ipv4.ip_forward", "1");
   netns_.sysctl("net.ipv6.conf.all.forwarding", "1");
   for (const std::string& address : gateway_addresses) gateways_.push_back(without_prefix_length(address));
@@ -268,12 +275,13 @@ NodeNet::NodeNet(const std::vector<std::string>& gateway_addresses) {
 
 void NodeNet::attach(const Netns& pod, const std::vector<std::string>& addresses) {
   const std::string port = "pod" + std::to_string(++ports_);
-  connect_veth(netns_, port, {}, pod, "eth0", addresses);
-  netns_.ip("link set " + port + " master cni0");
+  netns_.sh("ip link add " + port + " master cni0 up type veth peer name eth0 netns " + pod.path());
+  std::string commands = device_up("eth0", addresses);
   for (const std::string& gateway : gateways_) {
     const bool v6 = gateway.find(':') != std::string::npos;
-    pod.ip(std::string(v6 ? "-6 " : "") + "route add default via " + gateway);
+    commands += std::string(" && ip ") + (v6 ? "-6 " : "") + "route add default via " + gateway;
   }
+  pod.sh(commands);
 }
 
 std::string cgroup2_mount() {
