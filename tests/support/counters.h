@@ -1,0 +1,17 @@
+#pragma once
+// The kernel half's counters of one node, read from the pinned map as anybody can read them.
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace weft::test {
+
+using Counters = std::map<std::string, uint64_t>;
+
+// Summed over the CPUs. Empty when the map is not there.
+[[nodiscard]] Counters kernel_counters(const std::string& pin_directory);
+// What has grown from `before` to `after`.
+[[nodiscard]] Counters growth(const Counters& before, const Counters& after);
+[[nodiscard]] std::string to_text(const Counters& counters);
+
+}  // namespace weft::test
