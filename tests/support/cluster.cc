@@ -6,12 +6,8 @@
 #include <sstream>
 
 namespace weft::test {
-namespace {
 
-// The programs of the build that this test belongs to.
 std::string program(const std::string& name) { return std::string(WEFT_BIN_DIR) + "/" + name; }
-
-}  // namespace
 
 Cluster::Cluster(std::string name, std::vector<std::string> up_options) : name_(std::move(name)) {
   (void)ctl({"down"});

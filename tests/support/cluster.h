@@ -7,6 +7,9 @@
 
 namespace weft::test {
 
+// Path of a program of the build that this test belongs to.
+[[nodiscard]] std::string program(const std::string& name);
+
 // Up when made, down when it dies; also removes what an earlier, killed run of the same name left.
 class Cluster {
  public:
