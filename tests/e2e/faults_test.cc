@@ -1,0 +1,145 @@
+// What fails, and what is declared to happen then. kill -9 of agent, of proxy, of both, under load; capture undone behind
+// the agent's back.
+//
+//   node1: mesh/client, mesh/near    node2: mesh/far
+#include <gtest/gtest.h>
+
+#include <future>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/support/cluster.h"
+#include "tests/support/counters.h"
+
+namespace weft::test {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+std::string pod(const std::string& name, const std::string& node) {
+  return "---\napiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", namespace: mesh, labels: {app: " + name +
+         "}}\nspec:\n  nodeName: " + node + "\n  containers: [{name: echo, image: weft/probe, args: [serve, \"7000\"]}]\n" +
+         "---\napiVersion: v1\nkind: Service\nmetadata: {name: " + name +
+         ", namespace: mesh}\nspec:\n  selector: {app: " + name + "}\n  ports: [{name: tcp-echo, port: 7000}]\n";
+}
+
+class FaultsTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    cluster_ = std::make_unique<Cluster>("e2e-faults");
+    ASSERT_EQ(cluster_->trouble(), "");
+    const Answer applied = cluster_->apply(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: mesh, labels: {weft.mesh/enabled: \"true\"}}\n" +
+        pod("client", "node1") + pod("near", "node1") + pod("far", "node2"));
+    ASSERT_TRUE(applied.ok()) << applied.out << applied.err;
+    const Answer waited = cluster_->ctl({"wait", "--timeout", "60"}, seconds(70));
+    ASSERT_TRUE(waited.ok()) << waited.out << waited.err << cluster_->ctl({"status"}).out;
+  }
+  static void TearDownTestSuite() { cluster_.reset(); }
+  void SetUp() override { ASSERT_NE(cluster_, nullptr); }
+
+  static json probe(std::vector<std::string> words, int limit = 60) {
+    std::vector<std::string> all = {program("probe"), "connect"};
+    all.insert(all.end(), words.begin(), words.end());
+    const Answer answer = cluster_->exec("client", all, "mesh", seconds(limit));
+    json line = json::parse(answer.out, nullptr, false);
+    if (line.is_discarded()) line = {{"end", "no answer: " + answer.out + answer.err}};
+    return line;
+  }
+  static bool works(const std::string& server) {
+    return probe({server + ".mesh:7000", "--bytes", "100", "--seconds", "3"})["end"] == "eof";
+  }
+  static Answer kill9(const std::string& component, const std::string& node = "node1") {
+    return cluster_->ctl({"kill", component, "--node", node, "--signal", "KILL"});
+  }
+  static Counters counters(const std::string& node = "node1") {
+    return kernel_counters("/sys/fs/bpf/weft/" + cluster_->name() + "-" + node + "/v1");
+  }
+  // A connection that stays open for `s` seconds while the test breaks things; its outcome when it ends.
+  static std::future<json> held(const std::string& server, int s) {
+    return std::async(std::launch::async, [server, s] {
+      return probe({server + ".mesh:7000", "--mode", "idle", "--seconds", std::to_string(s)}, s + 20);
+    });
+  }
+  static std::string in_pod_netns(const std::string& command) {
+    const Answer answer = cluster_->ctl({"exec", "client", "-n", "mesh", "--netns-only", "--", "bash", "-c", command});
+    return answer.out + answer.err;
+  }
+
+  static std::unique_ptr<Cluster> cluster_;
+};
+std::unique_ptr<Cluster> FaultsTest::cluster_;
+
+TEST_F(FaultsTest, kernel_path_connections_do_not_notice_the_death_of_agent_and_proxy) {
+  auto near = held("near", 8);
+  std::this_thread::sleep_for(milliseconds(1000));
+  ASSERT_TRUE(kill9("weft-agent").ok());
+  ASSERT_TRUE(kill9("weft-proxy").ok());
+  EXPECT_EQ(near.get()["end"], "timeout");  // it stayed open to the end of its time
+  EXPECT_TRUE(eventually([] { return works("near") && works("far"); }, seconds(20)));
+}
+
+TEST_F(FaultsTest, new_kernel_path_connections_work_while_the_agent_is_dead) {
+  ASSERT_TRUE(kill9("weft-agent").ok());
+  EXPECT_TRUE(works("near"));
+  EXPECT_TRUE(eventually([] { return works("far"); }, seconds(20)));
+}
+
+TEST_F(FaultsTest, relayed_connections_survive_the_death_of_the_agent) {
+  auto far = held("far", 8);
+  std::this_thread::sleep_for(milliseconds(1000));
+  ASSERT_TRUE(kill9("weft-agent").ok());
+  EXPECT_EQ(far.get()["end"], "timeout");
+  EXPECT_TRUE(eventually([] { return works("far"); }, seconds(20)));
+}
+
+TEST_F(FaultsTest, connections_made_while_the_proxy_is_dead_wait_for_its_successor) {
+  ASSERT_TRUE(kill9("weft-proxy").ok());
+  const json seen = probe({"far.mesh:7000", "--bytes", "1000", "--seconds", "15"});
+  EXPECT_EQ(seen["end"], "eof") << seen;
+  EXPECT_EQ(seen["intact"], true) << seen;
+}
+
+TEST_F(FaultsTest, a_rule_removed_behind_the_agents_back_comes_again) {
+  ASSERT_TRUE(works("far"));
+  const std::string before = in_pod_netns("ip rule; ip route show table all");
+  ASSERT_NE(before.find("fwmark"), std::string::npos) << before;
+  in_pod_netns("while ip rule del fwmark 0/0 2>/dev/null; do :; done; "
+               "ip rule | awk '/fwmark/ {sub(\":\", \"\", $1); print $1}' | while read p; do ip rule del pref $p; done");
+  EXPECT_TRUE(eventually([] { return in_pod_netns("ip rule").find("fwmark") != std::string::npos; }, seconds(5)));
+  EXPECT_TRUE(eventually([] { return works("far"); }, seconds(10)));
+}
+
+TEST_F(FaultsTest, un_enrolling_and_enrolling_again_keeps_established_connections) {
+  auto near = held("near", 10);
+  auto far = held("far", 10);
+  std::this_thread::sleep_for(milliseconds(1000));
+  ASSERT_TRUE(cluster_->ctl({"label", "namespace", "mesh", "weft.mesh/enabled-"}).ok());
+  const Counters start = counters();
+  EXPECT_TRUE(eventually([] { return works("far"); }, seconds(10)));
+  std::this_thread::sleep_for(milliseconds(1500));
+  ASSERT_TRUE(cluster_->ctl({"label", "namespace", "mesh", "weft.mesh/enabled=true"}).ok());
+  EXPECT_EQ(near.get()["end"], "timeout");
+  EXPECT_EQ(far.get()["end"], "timeout");
+  EXPECT_TRUE(eventually([&] {
+    const Counters before = counters();
+    return works("far") && growth(before, counters()).contains("connect_proxy_remote");
+  }, seconds(20)));
+}
+
+TEST_F(FaultsTest, a_namespace_that_denies_the_caller_is_refused_at_once_and_counted) {
+  ASSERT_TRUE(works("near"));
+  const Counters before = counters();
+  ASSERT_TRUE(cluster_->ctl({"annotate", "namespace", "mesh", "weft.mesh/deny-from=mesh"}).ok());
+  EXPECT_TRUE(eventually([] { return probe({"near.mesh:7000", "--bytes", "10", "--seconds", "3"})["end"] == "EPERM"; }, seconds(10)));
+  EXPECT_TRUE(growth(before, counters()).contains("connect_denied_by_policy")) << to_text(growth(before, counters()));
+  ASSERT_TRUE(cluster_->ctl({"annotate", "namespace", "mesh", "weft.mesh/deny-from-"}).ok());
+  EXPECT_TRUE(eventually([] { return works("near") && works("far"); }, seconds(10)));
+}
+
+}  // namespace
+}  // namespace weft::test
