@@ -1,0 +1,14 @@
+// weft-agent: control. Picks the role; each role builds its parts by hand in its own file.
+#include "agent/gateway_role.h"
+#include "agent/node_role.h"
+#include "agent/options.h"
+#include "userspace-proxy/base/log.h"
+
+int main(int argc, char** argv) {
+  const weft::agent::Options options = weft::agent::parse_options(argc, argv);
+  weft::base::init_log("weft-agent", options.log_level);
+  if (options.probe) return weft::agent::run_probe(options);
+  if (options.uninstall) return weft::agent::run_uninstall(options);
+  if (options.role == weft::model::Role::kGateway) return weft::agent::run_gateway(options);
+  return weft::agent::run_node(options);
+}

@@ -1,0 +1,83 @@
+#include "agent/report.h"
+
+#include <cerrno>
+#include <fstream>
+#include <system_error>
+
+namespace weft::agent {
+namespace {
+
+using objects::Node;
+
+Node integer(uint64_t value) { return Node::integer(static_cast<int64_t>(value)); }
+
+Node pods_of(const Report& report) {
+  Node list = Node::sequence();
+  for (const auto& pod : report.pods) {
+    Node item = Node::mapping();
+    item.set("name", Node::string(pod.name));
+    item.set("state", Node::string(pod.state));
+    item.set("captured", Node::boolean(pod.captured));
+    if (!pod.reason.empty()) item.set("reason", Node::string(pod.reason));
+    list.append(std::move(item));
+  }
+  return list;
+}
+
+Node proxies_of(const Report& report) {
+  Node list = Node::sequence();
+  for (const auto& proxy : report.proxies) {
+    Node item = Node::mapping();
+    item.set("pid", Node::integer(proxy.pid));
+    item.set("version", Node::string(proxy.version));
+    item.set("workers", Node::integer(proxy.workers));
+    item.set("ackedVersion", integer(proxy.acked_version));
+    if (proxy.refused_version != 0) {
+      item.set("refusedVersion", integer(proxy.refused_version));
+      item.set("refusal", Node::string(proxy.refusal));
+    }
+    list.append(std::move(item));
+  }
+  return list;
+}
+
+}  // namespace
+
+std::string to_json(const Report& report) {
+  Node root = Node::mapping();
+  root.set("schema", Node::string("weft.agent/v1"));
+  root.set("kind", Node::string("Agent"));
+  root.set("role", Node::string(report.role));
+  root.set("name", Node::string(report.writer));
+  root.set("ready", Node::boolean(report.ready));
+  Node waiting = Node::sequence();
+  for (const auto& what : report.waiting_for) waiting.append(Node::string(what));
+  root.set("waitingFor", std::move(waiting));
+  root.set("snapshotVersion", integer(report.snapshot_version));
+  root.set("pods", pods_of(report));
+  root.set("proxies", proxies_of(report));
+  if (!report.kernel.is_null()) root.set("kernel", report.kernel);
+  if (!report.counters.is_null()) root.set("counters", report.counters);
+  return objects::to_json(root) + "\n";
+}
+
+ReportWriter::ReportWriter(std::filesystem::path directory, std::string writer)
+    : path_(std::move(directory) / ("Agent." + writer + ".json")) {}
+
+base::Status ReportWriter::write(const Report& report) {
+  std::string text = to_json(report);
+  if (text == written_) return {};
+  const std::filesystem::path aside = path_.string() + ".tmp";
+  {
+    std::ofstream out(aside, std::ios::trunc);
+    out << text;
+    if (!out.flush()) return base::fail_errno("write " + aside.string());
+  }
+  std::error_code error;
+  std::filesystem::rename(aside, path_, error);
+  if (error) return base::fail_errno(error.value(), "rename " + path_.string());
+  written_ = std::move(text);
+  return {};
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,45 @@
+#pragma once
+// What the agent says about itself: one file Agent.<writer>.json in the status directory, read by weftctl.
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "agent/objects/node.h"
+#include "agent/publish/publisher.h"
+#include "userspace-proxy/base/result.h"
+
+namespace weft::agent {
+
+struct PodReport {
+  std::string name;    // "ns/name"
+  std::string state;   // where it is between un-enrolled and captured
+  bool captured = false;
+  std::string reason;  // why it is not
+};
+
+struct Report {
+  std::string role, writer;
+  bool ready = false;
+  std::vector<std::string> waiting_for;  // what keeps it from being ready, as sentences
+  uint64_t snapshot_version = 0;
+  std::vector<PodReport> pods;
+  std::vector<publish::ProxyStatus> proxies;
+  objects::Node kernel;                  // role node: how it started, counters, attachments
+  objects::Node counters;                // of the agent's own rooms
+};
+
+// Writes the report aside and renames it, only when its text has changed. Owner: a role. Thread: the control loop's.
+class ReportWriter {
+ public:
+  ReportWriter(std::filesystem::path directory, std::string writer);
+  base::Status write(const Report& report);
+
+ private:
+  std::filesystem::path path_;
+  std::string written_;
+};
+
+[[nodiscard]] std::string to_json(const Report& report);
+
+}  // namespace weft::agent
