@@ -13,7 +13,8 @@ std::string missing(const Options& options) {
   if (options.manifests.empty()) return "--manifests DIR is needed: the directory of objects";
   if (options.status_dir.empty()) return "--status-dir DIR is needed: where statuses are written";
   if (options.proxy_socket.empty()) return "--proxy-socket PATH is needed: where the proxy connects";
-  if (options.role == model::Role::kNode && options.node.empty()) return "--node NAME is needed for the role node";
+  if (options.role == model::Role::kNode && options.node.empty())
+    return "--node NAME is needed for the role node";
   if (options.role == model::Role::kGateway && (options.ns.empty() || options.pod.empty()))
     return "--namespace and --pod are needed for the role gateway: the gateway's own pod";
   return "";
@@ -25,22 +26,26 @@ std::string missing(const Options& options) {
 Options parse_options(int argc, char** argv) {
   Options options;
   CLI::App app{"weft's control: watches objects, compiles them for the kernel and the proxies, enrols pods"};
-  const std::map<std::string, model::Role> roles = {{"node", model::Role::kNode}, {"gateway", model::Role::kGateway}};
+  const std::map<std::string, model::Role> roles = {{"node", model::Role::kNode},
+                                                    {"gateway", model::Role::kGateway}};
   app.add_option("--role", options.role, "node (privileged, loads the hooks) or gateway (no privilege)")
       ->transform(CLI::CheckedTransformer(roles, CLI::ignore_case));
   app.add_option("--node", options.node, "role node: name of this node, as in Pod spec.nodeName");
   app.add_option("--namespace", options.ns, "role gateway: namespace of the gateway's pod");
   app.add_option("--pod", options.pod, "role gateway: name of the gateway's pod");
   app.add_option("--manifests", options.manifests, "directory of objects, watched");
-  app.add_option("--status-dir", options.status_dir, "directory for the statuses of objects and of this agent");
+  app.add_option("--status-dir", options.status_dir,
+                 "directory for the statuses of objects and of this agent");
   app.add_option("--proxy-socket", options.proxy_socket, "Unix socket on which proxies are served");
   app.add_option("--proxy-user", options.proxy_users, "uid that a proxy may have, besides the agent's own");
-  app.add_option("--pin-root", options.pin_root, "directory of a bpf file system for maps and links")->capture_default_str();
+  app.add_option("--pin-root", options.pin_root, "directory of a bpf file system for maps and links")
+      ->capture_default_str();
   app.add_option("--cgroup", options.pods_cgroup, "cgroup v2 directory that holds the node's pods");
   app.add_option("--mark", options.mark, "bit of SO_MARK to use");
   app.add_option("--cluster-domain", options.cluster_domain)->capture_default_str();
   app.add_option("--trust-domain", options.trust_domain)->capture_default_str();
-  app.add_option("--log-level", options.log_level, "trace, debug, info, warn, error, off")->capture_default_str();
+  app.add_option("--log-level", options.log_level, "trace, debug, info, warn, error, off")
+      ->capture_default_str();
   app.add_flag("--access-log", options.access_log, "proxies write one line a request or connection");
   app.add_flag("--probe", options.probe, "load every hook, attach nothing, say what this machine lacks");
   app.add_flag("--uninstall", options.uninstall, "detach everything below --pin-root and remove the pins");

@@ -12,20 +12,20 @@ namespace weft::agent {
 
 struct Options {
   model::Role role = model::Role::kNode;
-  std::string node;              // role node
-  std::string ns, pod;           // role gateway: its own pod
-  std::string manifests;         // directory of objects
-  std::string status_dir;        // where statuses are written, one file each
-  std::string proxy_socket;      // where proxies connect
+  std::string node;          // role node
+  std::string ns, pod;       // role gateway: its own pod
+  std::string manifests;     // directory of objects
+  std::string status_dir;    // where statuses are written, one file each
+  std::string proxy_socket;  // where proxies connect
   std::vector<uid_t> proxy_users;
   std::string pin_root = "/sys/fs/bpf/weft";
-  std::string pods_cgroup;       // empty: found
-  uint32_t mark = 0;             // 0: the default bit
+  std::string pods_cgroup;  // empty: found
+  uint32_t mark = 0;        // 0: the default bit
   std::string cluster_domain = "cluster.local", trust_domain = "cluster.local";
   std::string log_level = "info";
   bool access_log = false;
-  bool probe = false;            // load every hook, attach nothing, say what the machine lacks
-  bool uninstall = false;        // detach everything and remove the pins
+  bool probe = false;      // load every hook, attach nothing, say what the machine lacks
+  bool uninstall = false;  // detach everything and remove the pins
 };
 
 // Prints and ends the process for --help and for a wrong command line.

@@ -9,7 +9,9 @@ namespace {
 
 using objects::Node;
 
-Node integer(uint64_t value) { return Node::integer(static_cast<int64_t>(value)); }
+Node integer(uint64_t value) {
+  return Node::integer(static_cast<int64_t>(value));
+}
 
 Node pods_of(const Report& report) {
   Node list = Node::sequence();

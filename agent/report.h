@@ -12,8 +12,8 @@
 namespace weft::agent {
 
 struct PodReport {
-  std::string name;    // "ns/name"
-  std::string state;   // where it is between un-enrolled and captured
+  std::string name;   // "ns/name"
+  std::string state;  // where it is between un-enrolled and captured
   bool captured = false;
   std::string reason;  // why it is not
 };
@@ -25,11 +25,12 @@ struct Report {
   uint64_t snapshot_version = 0;
   std::vector<PodReport> pods;
   std::vector<publish::ProxyStatus> proxies;
-  objects::Node kernel;                  // role node: how it started, counters, attachments
-  objects::Node counters;                // of the agent's own rooms
+  objects::Node kernel;    // role node: how it started, counters, attachments
+  objects::Node counters;  // of the agent's own rooms
 };
 
-// Writes the report aside and renames it, only when its text has changed. Owner: a role. Thread: the control loop's.
+// Writes the report aside and renames it, only when its text has changed. Owner: a role. Thread: the control
+// loop's.
 class ReportWriter {
  public:
   ReportWriter(std::filesystem::path directory, std::string writer);

@@ -24,17 +24,22 @@ std::string writer_of(const Options& options) {
 // A finding is said once, when it comes; afterwards it is in the object's status.
 void log_findings(const state::ObjectStatus& status) {
   for (const auto& finding : status.findings)
-    spdlog::warn("{} {}/{}: {}", status.key.kind, status.key.ns, status.key.name, objects::to_string(finding));
+    spdlog::warn("{} {}/{}: {}", status.key.kind, status.key.ns, status.key.name,
+                 objects::to_string(finding));
 }
 
 }  // namespace
 
 Source::Source(base::Loop& loop, const Options& options, state::StatusWriter statuses, OnBuild on_build)
-    : loop_(loop), state_(state_options(options)), statuses_(std::move(statuses)), on_build_(std::move(on_build)) {}
+    : loop_(loop),
+      state_(state_options(options)),
+      statuses_(std::move(statuses)),
+      on_build_(std::move(on_build)) {}
 
 Source::~Source() = default;
 
-base::Result<std::unique_ptr<Source>> Source::create(base::Loop& loop, const Options& options, OnBuild on_build) {
+base::Result<std::unique_ptr<Source>> Source::create(base::Loop& loop, const Options& options,
+                                                     OnBuild on_build) {
   TRY_ASSIGN(auto statuses, state::StatusWriter::open(options.status_dir, writer_of(options)));
   auto source = std::unique_ptr<Source>(new Source(loop, options, std::move(statuses), std::move(on_build)));
   watch::WatchOptions watch_options;
@@ -42,7 +47,8 @@ base::Result<std::unique_ptr<Source>> Source::create(base::Loop& loop, const Opt
   auto sink = [raw = source.get()](std::vector<watch::Event> events) {
     raw->loop_.post([raw, events = std::move(events)] { raw->take(events); });
   };
-  TRY_ASSIGN(source->watch_, watch::DirectoryWatch::create(std::move(watch_options), loop.clock(), std::move(sink)));
+  TRY_ASSIGN(source->watch_,
+             watch::DirectoryWatch::create(std::move(watch_options), loop.clock(), std::move(sink)));
   return source;
 }
 

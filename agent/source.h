@@ -15,12 +15,14 @@
 
 namespace weft::agent {
 
-// Owns watch and state: events of the watch's thread are folded in the loop's thread, statuses are written, and
-// `on_build` is told of every build after the first whole look at the objects. Owner: a role. Thread: the loop's.
+// Owns watch and state: events of the watch's thread are folded in the loop's thread, statuses are written,
+// and `on_build` is told of every build after the first whole look at the objects. Owner: a role. Thread: the
+// loop's.
 class Source {
  public:
   using OnBuild = std::function<void(const state::Build&)>;
-  static base::Result<std::unique_ptr<Source>> create(base::Loop& loop, const Options& options, OnBuild on_build);
+  static base::Result<std::unique_ptr<Source>> create(base::Loop& loop, const Options& options,
+                                                      OnBuild on_build);
   ~Source();
 
   void start() { watch_->start(); }

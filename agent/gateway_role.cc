@@ -1,0 +1,118 @@
+#include "agent/gateway_role.h"
+
+#include "agent/channel_thread.h"
+#include "agent/enrol/gateway_sockets.h"
+#include "agent/report.h"
+#include "agent/signals.h"
+#include "agent/source.h"
+#include "userspace-proxy/base/log.h"
+
+namespace weft::agent {
+namespace {
+
+constexpr base::Millis kReportEvery{500};
+
+// The gateway's agent: what enters by `source` leaves to the proxy by `channel`. One loop, plus the channel's
+// thread.
+class Gateway final : private publish::PublisherEvents {
+ public:
+  explicit Gateway(const Options& options)
+      : options_(options), reports_(options.status_dir, options.ns + "." + options.pod) {}
+
+  base::Status run();
+
+ private:
+  base::Status build();
+  void take(const state::Build& build);
+  void report();
+
+  // From the channel's thread; the sockets take these from any thread.
+  void on_proxy_ready(publish::ProxyId proxy) override { sockets_->on_proxy_ready(proxy); }
+  void on_proxy_gone(publish::ProxyId proxy) override { sockets_->on_proxy_gone(proxy); }
+  void on_stock_level(publish::ProxyId proxy, const model::StockLevel& level) override {
+    sockets_->on_stock_level(proxy, level);
+  }
+  void on_verdict(publish::ProxyId, const model::Verdict& verdict) override {
+    if (!verdict.refusal.empty())
+      spdlog::error("the proxy refused snapshot {}: {}", verdict.version, verdict.refusal);
+  }
+
+  const Options& options_;
+  base::SystemClock clock_;
+  std::unique_ptr<base::Loop> loop_;
+  std::unique_ptr<Signals> signals_;
+  std::unique_ptr<ChannelThread> channel_;
+  std::unique_ptr<enrol::GatewaySockets> sockets_;
+  std::unique_ptr<Source> source_;
+  std::unique_ptr<base::Timer> timer_;
+  ReportWriter reports_;
+  model::SnapshotPtr snapshot_;
+};
+
+base::Status Gateway::build() {
+  TRY_ASSIGN(loop_, base::Loop::create(clock_));
+  TRY_ASSIGN(signals_, Signals::create(*loop_, [this] { loop_->stop(); }));
+  publish::PublisherOptions publisher;
+  publisher.socket_path = options_.proxy_socket;
+  publisher.allowed_users = options_.proxy_users;
+  TRY_ASSIGN(channel_, ChannelThread::create(clock_, *this, std::move(publisher)));
+  TRY_ASSIGN(sockets_, enrol::GatewaySockets::create(*loop_, channel_->publisher()));
+  TRY_ASSIGN(source_, Source::create(*loop_, options_, [this](const state::Build& build) { take(build); }));
+  timer_ = std::make_unique<base::Timer>(loop_->timers(), [this] { report(); });
+  return {};
+}
+
+void Gateway::take(const state::Build& build) {
+  if (build.changed) {
+    snapshot_ = build.snapshot;
+    // The listener follows the table it serves: a port never opens before its routes are known.
+    channel_->publisher().publish(build.snapshot);
+    sockets_->apply(*build.snapshot);
+    channel_->publisher().mark_synced();
+  }
+  report();
+}
+
+void Gateway::report() {
+  timer_->arm(kReportEvery);
+  Report report;
+  report.role = "gateway";
+  report.writer = options_.ns + "." + options_.pod;
+  report.proxies = channel_->publisher().proxies();
+  report.waiting_for = sockets_->problems();
+  if (snapshot_ == nullptr) {
+    report.waiting_for.push_back("the first whole look at the objects");
+  } else {
+    report.snapshot_version = snapshot_->version;
+    bool taken = false;
+    for (const auto& proxy : report.proxies) taken |= proxy.acked_version == snapshot_->version;
+    if (!taken) report.waiting_for.push_back("a proxy that has taken the newest snapshot");
+  }
+  report.ready = report.waiting_for.empty();
+  if (auto written = reports_.write(report); !written)
+    spdlog::warn("report: {}", base::describe(written.error()));
+}
+
+base::Status Gateway::run() {
+  TRY(build());
+  channel_->start();
+  source_->start();
+  report();
+  spdlog::info("gateway {}/{}: serving proxies on {}", options_.ns, options_.pod, options_.proxy_socket);
+  loop_->run();
+  source_->stop();
+  channel_->stop();
+  return {};
+}
+
+}  // namespace
+
+int run_gateway(const Options& options) {
+  Gateway gateway(options);
+  const base::Status status = gateway.run();
+  if (status) return 0;
+  spdlog::critical("{}", base::describe(status.error()));
+  return 1;
+}
+
+}  // namespace weft::agent

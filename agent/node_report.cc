@@ -1,0 +1,106 @@
+#include "agent/node_report.h"
+
+namespace weft::agent {
+namespace {
+
+using objects::Node;
+
+Node number(uint64_t value) {
+  return Node::integer(static_cast<int64_t>(value));
+}
+
+std::string_view word(kernel::Start start) {
+  switch (start) {
+    case kernel::Start::kCreated:
+      return "created";
+    case kernel::Start::kReused:
+      return "reused";
+    case kernel::Start::kUpgraded:
+      return "upgraded";
+  }
+  return "unknown";
+}
+
+std::string_view word(kernel::LinkState state) {
+  switch (state) {
+    case kernel::LinkState::kAttached:
+      return "attached";
+    case kernel::LinkState::kDetached:
+      return "detached";
+    case kernel::LinkState::kAbsent:
+      return "absent";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+void add_pods(Report& report, const std::vector<enrol::PodStatus>& pods) {
+  for (const auto& pod : pods) {
+    const std::string state = pod.leaving ? "leaving" : pod.captured ? "captured" : "waiting";
+    std::string reason = pod.gap == enrol::Gap::kNone ? "" : std::string(enrol::name_of(pod.gap));
+    if (!pod.detail.empty()) reason += (reason.empty() ? "" : ": ") + pod.detail;
+    report.pods.push_back({pod.name, state, pod.captured, reason});
+  }
+}
+
+Node describe_kernel(const kernel::Kernel& kernel, const EventLog& events) {
+  Node out = Node::mapping();
+  out.set("start", Node::string(std::string(word(kernel.start()))));
+  Node attachments = Node::sequence();
+  for (const auto& attachment : kernel.attachments()) {
+    Node item = Node::mapping();
+    item.set("hook", Node::string(attachment.hook));
+    item.set("state", Node::string(std::string(word(attachment.state))));
+    item.set("ours", number(attachment.ours));
+    item.set("foreign", number(attachment.foreign));
+    attachments.append(std::move(item));
+  }
+  out.set("attachments", std::move(attachments));
+  Node counters = Node::mapping();
+  if (auto values = kernel.counters(); values)
+    for (const auto& counter : *values)
+      if (counter.value != 0) counters.set(counter.name, number(counter.value));
+  counters.set("services_left_out", number(kernel.failures().services_left_out));
+  counters.set("pods_left_to_proxy", number(kernel.failures().pods_left_to_proxy));
+  counters.set("writes_failed", number(kernel.failures().writes_failed));
+  counters.set("events", number(events.events()));
+  counters.set("events_unsaid", number(events.unsaid()));
+  out.set("counters", std::move(counters));
+  return out;
+}
+
+// lint: table
+Node describe_enrolment(const enrol::EnrolMetrics& metrics, const publish::PublisherCounters& channel) {
+  Node out = Node::mapping();
+  out.set("captured_pods", number(metrics.captured_pods));
+  out.set("enrolled_pods", number(metrics.enrolled_pods));
+  out.set("leaving_pods", number(metrics.leaving_pods));
+  for (size_t i = 1; i < enrol::kGaps; ++i)
+    out.set("uncaptured_pod_seconds_" + std::string(enrol::name_of(static_cast<enrol::Gap>(i))),
+            number(static_cast<uint64_t>(metrics.uncaptured_pod_seconds[i])));
+  for (size_t i = 0; i < enrol::kRepairs; ++i)
+    out.set("repaired_" + std::string(enrol::name_of(static_cast<enrol::Repair>(i))),
+            number(metrics.repairs[i]));
+  out.set("arm_failures", number(metrics.arm_failures));
+  out.set("self_tests_passed", number(metrics.self_tests_passed));
+  out.set("self_tests_failed", number(metrics.self_tests_failed));
+  out.set("stock_level", number(metrics.stock.level));
+  out.set("stock_target", number(metrics.stock.target));
+  out.set("stock_made", number(metrics.stock_counters.made));
+  out.set("stock_failures", number(metrics.stock_counters.failures));
+  out.set("stock_ran_dry", number(metrics.stock_counters.ran_dry));
+  out.set("proxies_accepted", number(channel.proxies_accepted));
+  out.set("proxies_refused", number(channel.proxies_refused));
+  out.set("proxies_lost", number(channel.proxies_lost));
+  out.set("channel_invalid_packets", number(channel.invalid_packets));
+  out.set("snapshots_sent", number(channel.snapshots_sent));
+  out.set("snapshots_taken", number(channel.snapshots_taken));
+  out.set("snapshots_refused", number(channel.snapshots_refused));
+  out.set("snapshots_unsendable", number(channel.snapshots_unsendable));
+  out.set("stock_sockets_sent", number(channel.stock_sockets_sent));
+  out.set("stock_sockets_unwanted", number(channel.stock_sockets_unwanted));
+  return out;
+}
+
+}  // namespace weft::agent

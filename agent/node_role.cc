@@ -1,0 +1,248 @@
+#include "agent/node_role.h"
+
+#include <cstdio>
+#include <set>
+
+#include "agent/channel_thread.h"
+#include "agent/compile/compile.h"
+#include "agent/enrol/enroller.h"
+#include "agent/enrol/kernel_door.h"
+#include "agent/enrol/system_netns.h"
+#include "agent/event_log.h"
+#include "agent/exempt.h"
+#include "agent/kernel/kernel.h"
+#include "agent/node_report.h"
+#include "agent/report.h"
+#include "agent/signals.h"
+#include "agent/source.h"
+#include "userspace-proxy/base/log.h"
+
+namespace weft::agent {
+namespace {
+
+constexpr base::Millis kReportEvery{500};
+
+kernel::Options kernel_options(const Options& options) {
+  kernel::Options out;
+  out.pin_root = options.pin_root;
+  out.pods_cgroup = options.pods_cgroup;
+  if (options.mark != 0) out.mark = options.mark;
+  out.on_step = [](std::string_view step) { spdlog::info("kernel: {}", step); };
+  return out;
+}
+
+// The node's agent: what enters by `source` leaves to the kernel, to the pods and to the proxy. One loop,
+// plus the channel's thread.
+class Node final : private publish::PublisherEvents {
+ public:
+  explicit Node(const Options& options) : options_(options), reports_(options.status_dir, options.node) {}
+
+  base::Status run();
+
+ private:
+  base::Status open_kernel();
+  base::Status open_enroller();
+  base::Status build();
+  void take(const state::Build& build);
+  base::Status apply(const state::Build& build);
+  void exempt_own_cgroups();
+  void report();
+
+  // From the channel's thread.
+  void on_proxy_ready(publish::ProxyId proxy) override;
+  void on_proxy_gone(publish::ProxyId proxy) override { enroller_->on_proxy_gone(proxy); }
+  void on_stock_level(publish::ProxyId proxy, const model::StockLevel& level) override {
+    enroller_->on_stock_level(proxy, level);
+  }
+  void on_verdict(publish::ProxyId, const model::Verdict& verdict) override {
+    if (!verdict.refusal.empty())
+      spdlog::error("the proxy refused snapshot {}: {}", verdict.version, verdict.refusal);
+  }
+
+  const Options& options_;
+  base::SystemClock clock_;
+  std::string cgroup2_;
+  std::unique_ptr<base::Loop> loop_;
+  std::unique_ptr<Signals> signals_;
+  std::unique_ptr<kernel::Kernel> kernel_;
+  std::unique_ptr<enrol::KernelDoor> door_;
+  std::unique_ptr<EventLog> events_;
+  std::unique_ptr<ChannelThread> channel_;
+  std::unique_ptr<enrol::SelfTestHelper> tester_;
+  std::unique_ptr<enrol::Enroller> enroller_;
+  std::unique_ptr<Source> source_;
+  std::unique_ptr<base::Timer> timer_;
+  compile::Ids ids_;
+  model::SnapshotPtr snapshot_;
+  std::vector<state::PodSandbox> sandboxes_;
+  std::string last_sync_problem_;
+  std::set<std::string> exempt_;
+  ReportWriter reports_;
+};
+
+base::Status Node::open_kernel() {
+  TRY_ASSIGN(cgroup2_, kernel::find_cgroup2());
+  TRY_ASSIGN(kernel_, kernel::Kernel::open(kernel_options(options_)));
+  ids_ = compile::Ids::recover(kernel_->current());
+  door_ = std::make_unique<enrol::KernelDoor>(*kernel_);
+  TRY_ASSIGN(events_, EventLog::create(*loop_, kernel_->events_map()));
+  exempt_own_cgroups();
+  return {};
+}
+
+base::Status Node::open_enroller() {
+  // Below the pods' cgroup, so that the hooks see it, and not one of weft's own.
+  TRY_ASSIGN(tester_, enrol::SelfTestHelper::create(*loop_, options_.pods_cgroup + "/weft-self-test"));
+  enrol::Steering steering;
+  if (options_.mark != 0) steering.mark = options_.mark;
+  enrol::EnrolOptions enrol_options;
+  TRY_ASSIGN(auto v4, base::Address::parse(compile::kSelfTestV4));
+  TRY_ASSIGN(auto v6, base::Address::parse(compile::kSelfTestV6));
+  enrol_options.self_test_v4 = {v4, compile::kSelfTestPort};
+  enrol_options.self_test_v6 = {v6, compile::kSelfTestPort};
+  enroller_ = std::make_unique<enrol::Enroller>(
+      *loop_,
+      enrol::EnrolDoors{
+          *door_, channel_->publisher(), *tester_,
+          [steering](const std::string& path) { return enrol::SystemNetns::open(path, steering); },
+          [steering](uint64_t cookie) { return enrol::SystemNetns::find(cookie, steering); }},
+      enrol_options);
+  return enroller_->adopt();
+}
+
+base::Status Node::build() {
+  TRY_ASSIGN(loop_, base::Loop::create(clock_));
+  TRY_ASSIGN(signals_, Signals::create(*loop_, [this] { loop_->stop(); }));
+  TRY(open_kernel());
+  publish::PublisherOptions publisher;
+  publisher.socket_path = options_.proxy_socket;
+  publisher.allowed_users = options_.proxy_users;
+  TRY_ASSIGN(channel_, ChannelThread::create(clock_, *this, std::move(publisher)));
+  TRY(open_enroller());
+  TRY_ASSIGN(source_, Source::create(*loop_, options_, [this](const state::Build& build) { take(build); }));
+  timer_ = std::make_unique<base::Timer>(loop_->timers(), [this] { report(); });
+  enroller_->on_change([this] { report(); });
+  return {};
+}
+
+// Who leaves does so before its tables go, who comes does so after they are there; the proxy learns a
+// Snapshot before the first connection that needs it can be captured.
+base::Status Node::apply(const state::Build& build) {
+  ids_.begin();
+  compile::Tables tables = compile::compile(*build.snapshot, ids_);
+  ids_.finish();
+  for (const auto& problem : tables.problems) spdlog::warn("compile: {}", problem);
+  std::vector<std::string> paths;
+  for (const auto& sandbox : build.sandboxes) paths.push_back(sandbox.netns);
+  const auto desired = enrol::desired_pods(*build.snapshot, paths, tables);
+  channel_->publisher().publish(build.snapshot);
+  enroller_->release_absent(desired);
+  const base::Status synced = kernel_->sync(std::move(tables));
+  enroller_->enrol(desired);
+  channel_->publisher().mark_synced();
+  return synced;
+}
+
+void Node::take(const state::Build& build) {
+  if (build.changed || build.sandboxes != sandboxes_ || snapshot_ == nullptr) {
+    snapshot_ = build.snapshot;
+    sandboxes_ = build.sandboxes;
+    events_->set_snapshot(snapshot_);
+    const base::Status applied = apply(build);
+    last_sync_problem_ = applied ? "" : base::describe(applied.error());
+    if (!applied) spdlog::error("kernel tables: {}", last_sync_problem_);
+  }
+  report();
+}
+
+// The hooks pass by the agent and its proxies, which connect from the pods' namespaces.
+void Node::exempt_own_cgroups() {
+  std::vector<kernel::Exempt> all;
+  auto add = [&](pid_t pid, weft_exempt_reason reason) {
+    auto directory = cgroup_of(cgroup2_, pid);
+    if (directory) all.push_back({*directory, reason});
+    if (!directory) spdlog::error("exempt: {}", base::describe(directory.error()));
+  };
+  add(getpid(), WEFT_EXEMPT_AGENT);
+  if (channel_ != nullptr)
+    for (const auto& proxy : channel_->publisher().proxies()) add(proxy.pid, WEFT_EXEMPT_PROXY);
+  std::set<std::string> wanted;
+  for (const auto& one : all) wanted.insert(one.directory);
+  if (wanted == exempt_) return;
+  if (auto set = kernel_->set_exempt_cgroups(all); !set) {
+    spdlog::error("exempt: {}", base::describe(set.error()));
+    return;
+  }
+  exempt_ = std::move(wanted);
+}
+
+void Node::on_proxy_ready(publish::ProxyId proxy) {
+  // Exempt first: a proxy's own dial would otherwise be captured and come back to it.
+  loop_->post([this, proxy] {
+    exempt_own_cgroups();
+    enroller_->on_proxy_ready(proxy);
+  });
+}
+
+void Node::report() {
+  timer_->arm(kReportEvery);
+  Report report;
+  report.role = "node";
+  report.writer = options_.node;
+  report.proxies = channel_->publisher().proxies();
+  if (snapshot_ == nullptr) report.waiting_for.push_back("the first whole look at the objects");
+  if (snapshot_ != nullptr) report.snapshot_version = snapshot_->version;
+  bool taken = false;
+  for (const auto& proxy : report.proxies) taken |= proxy.acked_version == report.snapshot_version;
+  if (snapshot_ != nullptr && !taken)
+    report.waiting_for.push_back("a proxy that has taken the newest snapshot");
+  if (!last_sync_problem_.empty()) report.waiting_for.push_back("kernel tables: " + last_sync_problem_);
+  add_pods(report, enroller_->status());
+  if (!enroller_->ready()) report.waiting_for.push_back("every enrolled pod to be captured");
+  report.ready = report.waiting_for.empty();
+  report.kernel = describe_kernel(*kernel_, *events_);
+  report.counters = describe_enrolment(enroller_->metrics(), channel_->publisher().counters());
+  if (auto written = reports_.write(report); !written)
+    spdlog::warn("report: {}", base::describe(written.error()));
+}
+
+base::Status Node::run() {
+  TRY(build());
+  channel_->start();
+  source_->start();
+  report();
+  spdlog::info("node {}: serving proxies on {}", options_.node, options_.proxy_socket);
+  loop_->run();
+  source_->stop();
+  channel_->stop();
+  return {};
+}
+
+int end_with(const base::Status& status) {
+  if (status) return 0;
+  spdlog::critical("{}", base::describe(status.error()));
+  return 1;
+}
+
+}  // namespace
+
+int run_node(const Options& options) {
+  Options filled = options;
+  if (filled.pods_cgroup.empty())
+    return end_with(base::fail(base::ErrorKind::kInvalid,
+                               "--cgroup DIR is needed: the cgroup v2 directory that holds the node's pods"));
+  Node node(filled);
+  return end_with(node.run());
+}
+
+int run_probe(const Options& options) {
+  const auto lacks = kernel::preflight(kernel_options(options));
+  for (const auto& sentence : lacks) std::fprintf(stderr, "probe: %s\n", sentence.c_str());
+  return lacks.empty() ? 0 : 1;
+}
+
+int run_uninstall(const Options& options) {
+  return end_with(kernel::uninstall(options.pin_root));
+}
+
+}  // namespace weft::agent
