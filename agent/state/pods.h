@@ -1,0 +1,54 @@
+#pragma once
+// Pods and namespaces, judged: workloads of the Snapshot and the pods of this node.
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/state/enrolment.h"
+#include "agent/state/policies.h"
+#include "agent/state/state.h"
+#include "agent/state/store.h"
+#include "userspace-proxy/model/snapshot.h"
+
+namespace weft::state {
+
+// Remembers what it made of each pod, since pods are many and most of them stay as they are. Owner: State.
+class Pods {
+ public:
+  void refresh(const Store& store, const StateOptions& options);
+
+  struct Judged {
+    std::shared_ptr<const objects::Pod> pod;
+    std::shared_ptr<const objects::Namespace> ns;
+    model::Workload workload;
+    Enrolment enrolment;
+  };
+  struct JudgedNamespace {
+    std::shared_ptr<const objects::Namespace> ns;
+    Enrolment enrolment;
+    NamespacePolicy policy;
+  };
+  [[nodiscard]] const std::map<Key, Judged>& pods() const { return pods_; }
+  [[nodiscard]] const std::map<std::string, JudgedNamespace>& namespaces() const { return namespaces_; }
+
+  // In order of namespace and name; finished pods are left out.
+  [[nodiscard]] const std::vector<model::Workload>& workloads() const { return workloads_; }
+  [[nodiscard]] const std::vector<model::LocalPod>& local_pods() const { return local_pods_; }
+  [[nodiscard]] const std::vector<PodSandbox>& sandboxes() const { return sandboxes_; }
+  [[nodiscard]] uint32_t self() const { return self_; }
+
+ private:
+  void refresh_namespaces(const Store& store);
+  void judge_pod(const Key& key, const std::shared_ptr<const objects::Pod>& pod, const StateOptions& options);
+  void add_local(const Judged& judged);
+
+  std::map<Key, Judged> pods_;
+  std::map<std::string, JudgedNamespace> namespaces_;
+  std::vector<model::Workload> workloads_;
+  std::vector<model::LocalPod> local_pods_;
+  std::vector<PodSandbox> sandboxes_;
+  uint32_t self_ = model::kNone;
+};
+
+}  // namespace weft::state

@@ -1,0 +1,146 @@
+#include "agent/state/status_book.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "agent/state/statuses.h"
+
+namespace weft::state {
+namespace {
+
+using Statuses = std::map<StatusKey, ObjectStatus>;
+
+void add(std::vector<ObjectStatus> from, Statuses& to) {
+  for (ObjectStatus& status : from) {
+    StatusKey key = status.key;
+    to.emplace(std::move(key), std::move(status));
+  }
+}
+
+ObjectStatus& status_at(const StatusKey& key, Statuses& statuses) {
+  ObjectStatus& out = statuses[key];
+  out.key = key;
+  return out;
+}
+
+// Fields that are read but have no effect yet, named one by one.
+void add_unsupported(ObjectStatus& status, const std::vector<objects::Finding>& findings) {
+  std::string fields;
+  for (const objects::Finding& finding : findings) {
+    if (finding.code != "UnsupportedField" && finding.code != "UnsupportedValue") continue;
+    if (fields.find(finding.path) != std::string::npos) continue;
+    fields += (fields.empty() ? "" : ", ") + finding.path;
+  }
+  if (fields.empty()) return;
+  const std::string message = "not supported yet and without effect: " + fields;
+  const auto there = std::ranges::find(status.conditions, "PartiallyInvalid", &objects::Condition::type);
+  if (there == status.conditions.end()) {
+    status.conditions.push_back(condition("PartiallyInvalid", true, "UnsupportedField", message));
+    return;
+  }
+  there->reason = "UnsupportedField";
+  there->message += "; " + message;
+}
+
+void refuse(ObjectStatus& status, const objects::Finding& finding) {
+  const bool in_force = !status.conditions.empty();
+  std::erase_if(status.conditions, [](const objects::Condition& c) { return c.type == "Accepted"; });
+  const std::string consequence = in_force ? "; the last good form stays in force" : "; it has no effect";
+  status.conditions.insert(status.conditions.begin(), condition("Accepted", false, "Refused",
+                                                                objects::to_string(finding) + consequence));
+}
+
+// lint: table
+const objects::Object* find_object(const Store& store, const objects::ObjectKey& key) {
+  const auto in = [&](const auto& objects, const Key& at) -> const objects::Object* {
+    const auto found = objects.find(at);
+    return found == objects.end() ? nullptr : found->second.get();
+  };
+  using objects::Kind;
+  switch (key.kind) {
+    case Kind::kNamespace:
+      return in(store.namespaces, {"", key.name});
+    case Kind::kPod:
+      return in(store.pods, {key.ns, key.name});
+    case Kind::kService:
+      return in(store.services, {key.ns, key.name});
+    case Kind::kGateway:
+      return in(store.gateways, {key.ns, key.name});
+    case Kind::kVirtualService:
+      return in(store.virtual_services, {key.ns, key.name});
+    case Kind::kDestinationRule:
+      return in(store.destination_rules, {key.ns, key.name});
+    case Kind::kNode:
+    case Kind::kEndpointSlice:
+    case Kind::kServiceAccount:
+    case Kind::kDeployment:
+      break;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void StatusBook::set_findings(const objects::ObjectKey& key, std::vector<objects::Finding> findings) {
+  if (findings.empty()) {
+    findings_.erase(key);
+    return;
+  }
+  findings_[key] = std::move(findings);
+}
+
+void StatusBook::set_file_findings(const std::string& file, std::vector<objects::Finding> findings) {
+  if (findings.empty()) {
+    file_findings_.erase(file);
+    return;
+  }
+  file_findings_[file] = std::move(findings);
+}
+
+void StatusBook::add_accepted_findings(const Store& store, Statuses& statuses) const {
+  for (const auto& [key, findings] : findings_) {
+    ObjectStatus& status = status_at(status_key(key), statuses);
+    if (const objects::Object* object = find_object(store, key)) {
+      status.file = object->file;
+      status.generation = object->meta.generation;
+    }
+    status.findings.insert(status.findings.end(), findings.begin(), findings.end());
+    add_unsupported(status, findings);
+  }
+}
+
+void StatusBook::add_refusals(Statuses& statuses) const {
+  for (const auto& [file, findings] : file_findings_) {
+    for (const objects::Finding& finding : findings) {
+      const StatusKey key = finding.object ? status_key(*finding.object) : StatusKey{"File", "", file};
+      ObjectStatus& status = status_at(key, statuses);
+      if (status.file.empty()) status.file = file;
+      const bool first =
+          std::ranges::none_of(status.conditions, [](const auto& c) { return c.reason == "Refused"; });
+      if (finding.severity == objects::Severity::kError && first) refuse(status, finding);
+      status.findings.push_back(finding);
+    }
+  }
+}
+
+void StatusBook::update(const Store& store, const Pods& pods, const Layout& layout,
+                        const StateOptions& options, Build& out) {
+  Statuses now;
+  add(virtual_service_statuses(store, layout, options), now);
+  add(gateway_statuses(store, layout, options), now);
+  add(destination_rule_statuses(store, layout, options), now);
+  if (options.role == model::Role::kNode) {
+    add(enrolment_statuses(pods), now);
+    add_accepted_findings(store, now);
+    add_refusals(now);
+  }
+  for (const auto& [key, status] : now) {
+    const auto before = last_.find(key);
+    if (before == last_.end() || !(before->second == status)) out.statuses.push_back(status);
+  }
+  for (const auto& [key, status] : last_)
+    if (!now.contains(key)) out.removed.push_back(key);
+  last_ = std::move(now);
+}
+
+}  // namespace weft::state

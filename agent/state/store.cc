@@ -1,0 +1,110 @@
+#include "agent/state/store.h"
+
+namespace weft::state {
+
+using objects::Kind;
+
+void Store::upsert(const objects::ObjectPtr& object) {
+  const Key key = store_key(*object);
+  switch (object->kind) {
+    case Kind::kNamespace:
+      namespaces[{"", key.name}] = objects::as<objects::Namespace>(object);
+      dirty.pods = true;
+      break;
+    case Kind::kPod:
+      put_pod(key, objects::as<objects::Pod>(object));
+      break;
+    case Kind::kService:
+      services[key] = objects::as<objects::Service>(object);
+      dirty.layout = true;
+      dirty.endpoints.insert(key);
+      break;
+    case Kind::kEndpointSlice:
+      put_slice(objects::as<objects::EndpointSlice>(object));
+      break;
+    case Kind::kGateway:
+      gateways[key] = objects::as<objects::Gateway>(object);
+      dirty.layout = true;
+      break;
+    case Kind::kVirtualService:
+      virtual_services[key] = objects::as<objects::VirtualService>(object);
+      dirty.layout = true;
+      break;
+    case Kind::kDestinationRule:
+      destination_rules[key] = objects::as<objects::DestinationRule>(object);
+      dirty.layout = true;
+      break;
+    case Kind::kNode:
+    case Kind::kServiceAccount:
+    case Kind::kDeployment:
+      break;  // of no interest to the data path
+  }
+}
+
+void Store::remove(const objects::ObjectKey& object) {
+  const Key key{object.ns, object.name};
+  switch (object.kind) {
+    case Kind::kNamespace:
+      dirty.pods |= namespaces.erase({"", key.name}) > 0;
+      break;
+    case Kind::kPod:
+      if (pods.erase(key) > 0) dirty.pods = dirty.layout = true;
+      break;
+    case Kind::kService:
+      dirty.layout |= services.erase(key) > 0;
+      dirty.endpoints.insert(key);
+      break;
+    case Kind::kEndpointSlice:
+      forget_slice(key);
+      break;
+    case Kind::kGateway:
+      dirty.layout |= gateways.erase(key) > 0;
+      break;
+    case Kind::kVirtualService:
+      dirty.layout |= virtual_services.erase(key) > 0;
+      break;
+    case Kind::kDestinationRule:
+      dirty.layout |= destination_rules.erase(key) > 0;
+      break;
+    case Kind::kNode:
+    case Kind::kServiceAccount:
+    case Kind::kDeployment:
+      break;
+  }
+}
+
+void Store::put_pod(const Key& key, std::shared_ptr<const objects::Pod> pod) {
+  std::shared_ptr<const objects::Pod>& place = pods[key];
+  // Gateways select pods by label: only then does a pod have a say in the layout.
+  if (!place || place->meta.labels != pod->meta.labels || place->meta.uid != pod->meta.uid)
+    dirty.layout = true;
+  place = std::move(pod);
+  dirty.pods = true;
+}
+
+void Store::forget_slice(const Key& key) {
+  const auto known = service_of_slice_.find(key);
+  if (known == service_of_slice_.end()) return;
+  const auto service = slices.find(known->second);
+  service->second.erase(key);
+  dirty.endpoints.insert(known->second);
+  if (service->second.empty()) slices.erase(service);
+  service_of_slice_.erase(known);
+}
+
+void Store::put_slice(const std::shared_ptr<const objects::EndpointSlice>& slice) {
+  const Key key = store_key(*slice);
+  forget_slice(key);  // its label may name another service now
+  if (slice->service_name.empty()) return;
+  const Key service{key.ns, slice->service_name};
+  slices[service][key] = slice;
+  service_of_slice_[key] = service;
+  dirty.endpoints.insert(service);
+}
+
+const objects::Namespace* Store::find_namespace(const std::string& name) const {
+  const auto found = namespaces.find({"", name});
+  return found == namespaces.end() ? nullptr : found->second.get();
+}
+
+}  // namespace weft::state
