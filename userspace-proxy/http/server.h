@@ -12,6 +12,8 @@
 
 namespace weft::http {
 
+struct Core;
+
 // What is shared by all HTTP connections of one worker: pools of connections to destinations, scratch memory,
 // random numbers. Owned by the worker, used in its thread only, outlives every ServerConnection.
 class Engine {
@@ -24,7 +26,6 @@ class Engine {
   // Idle pooled connections are closed now; busy ones when their request is done.
   void drain();
 
-  class Core;
   [[nodiscard]] Core& core() { return *core_; }
 
  private:

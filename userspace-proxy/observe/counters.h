@@ -21,6 +21,13 @@
   X(relay_no_endpoint, "relayed connections reset because the service has no endpoint")               \
   X(relay_source_reset, "relayed connections that the source reset")                                  \
   X(relay_destination_reset, "relayed connections that the destination reset")                        \
+  X(http_bad_requests, "HTTP requests refused because they break the protocol")                       \
+  X(http_destination_protocol_errors, "answers of destinations that break the protocol")              \
+  X(http_local_replies, "HTTP requests that the proxy answered itself")                               \
+  X(http_retries, "HTTP requests sent again because nobody had seen them")                            \
+  X(http_pool_overflow, "HTTP requests refused because a destination had too many connections")       \
+  X(http2_floods, "HTTP/2 connections cut because of too many frames that carry nothing")             \
+  X(http2_protocol_errors, "HTTP/2 connections cut because they break the protocol")                  \
   X(drain_cut, "connections cut because the drain time was over")                                     \
   X(series_overflow, "metric updates that went to the overflow series because the bound was reached") \
   X(access_log_dropped, "access-log lines dropped because the writer could not keep up")              \
