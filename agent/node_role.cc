@@ -236,7 +236,10 @@ int run_node(const Options& options) {
 }
 
 int run_probe(const Options& options) {
-  const auto lacks = kernel::preflight(kernel_options(options));
+  Options filled = options;
+  // Any place in the hierarchy will do: nothing is attached.
+  if (auto root = kernel::find_cgroup2(); root && filled.pods_cgroup.empty()) filled.pods_cgroup = *root;
+  const auto lacks = kernel::preflight(kernel_options(filled));
   for (const auto& sentence : lacks) std::fprintf(stderr, "probe: %s\n", sentence.c_str());
   return lacks.empty() ? 0 : 1;
 }
