@@ -32,14 +32,14 @@ WEFT_INLINE struct weft_verdict weft_arrival_scope(const struct weft_pod *pod,
 						   const struct weft_arrival *arrival)
 {
 	if (arrival->protocol != WEFT_PROTOCOL_TCP)
-		return weft_verdict(WEFT_STEER_APP, WEFT_COUNTER_lookup_datagram);
+		return weft_verdict_of(WEFT_STEER_APP, WEFT_COUNTER_lookup_datagram);
 	if (weft_is_loopback(&arrival->tuple.destination))
-		return weft_verdict(WEFT_STEER_APP, WEFT_COUNTER_lookup_loopback);
+		return weft_verdict_of(WEFT_STEER_APP, WEFT_COUNTER_lookup_loopback);
 	/* The entry goes last when a pod is disarmed: its absence is a fault, and the mark may
 	 * still be on. */
 	if (!pod)
-		return weft_verdict(WEFT_STEER_DROP, WEFT_COUNTER_lookup_no_pod);
-	return weft_verdict(WEFT_STEER_CONTINUE, 0);
+		return weft_verdict_of(WEFT_STEER_DROP, WEFT_COUNTER_lookup_no_pod);
+	return weft_verdict_of(WEFT_STEER_CONTINUE, 0);
 }
 
 /*
@@ -63,27 +63,27 @@ WEFT_INLINE struct weft_verdict weft_arrival_foreign(const struct weft_pod *pod,
 {
 	if (!weft_from_inside(pod, arrival))
 		return arrival->has_ifindex
-			   ? weft_verdict(WEFT_STEER_CONTINUE, 0)
-			   : weft_verdict(WEFT_STEER_DROP, WEFT_COUNTER_lookup_outbound_dropped);
+			   ? weft_verdict_of(WEFT_STEER_CONTINUE, 0)
+			   : weft_verdict_of(WEFT_STEER_DROP, WEFT_COUNTER_lookup_outbound_dropped);
 	/* connect never marks these, so it is the pod calling itself. */
 	if (weft_is_link_local6(&arrival->tuple.destination) || arrival->own_record ||
 	    arrival->own_delivered)
-		return weft_verdict(WEFT_STEER_APP, WEFT_COUNTER_lookup_from_self);
-	return weft_verdict(WEFT_STEER_OUTBOUND, WEFT_COUNTER_lookup_outbound);
+		return weft_verdict_of(WEFT_STEER_APP, WEFT_COUNTER_lookup_from_self);
+	return weft_verdict_of(WEFT_STEER_OUTBOUND, WEFT_COUNTER_lookup_outbound);
 }
 
 /* Whose call is it: the pod's own, or a peer's (WEFT_STEER_CONTINUE)? */
 WEFT_INLINE struct weft_verdict weft_arrival_origin(const struct weft_pod *pod,
 						    const struct weft_arrival *arrival)
 {
-	struct weft_verdict verdict = weft_verdict(WEFT_STEER_CONTINUE, 0);
+	struct weft_verdict verdict = weft_verdict_of(WEFT_STEER_CONTINUE, 0);
 
 	if (!weft_is_own(pod, &arrival->tuple.destination))
 		verdict = weft_arrival_foreign(pod, arrival);
 	else if (weft_from_inside(pod, arrival))
-		verdict = weft_verdict(WEFT_STEER_APP, WEFT_COUNTER_lookup_from_self);
+		verdict = weft_verdict_of(WEFT_STEER_APP, WEFT_COUNTER_lookup_from_self);
 	if (verdict.action == WEFT_STEER_CONTINUE && !(pod->flags & WEFT_POD_ENROLLED))
-		return weft_verdict(WEFT_STEER_APP, WEFT_COUNTER_lookup_not_armed);
+		return weft_verdict_of(WEFT_STEER_APP, WEFT_COUNTER_lookup_not_armed);
 	return verdict;
 }
 
@@ -92,33 +92,33 @@ WEFT_INLINE struct weft_verdict weft_arrival_proof(const struct weft_pod *pod, _
 						   bool proven)
 {
 	if (port == WEFT_HBONE_PORT)
-		return weft_verdict(WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_hbone);
+		return weft_verdict_of(WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_hbone);
 	if (pod->flags & WEFT_POD_STRICT && !proven)
-		return weft_verdict(WEFT_STEER_REFUSE, WEFT_COUNTER_lookup_refused_anonymous);
-	return weft_verdict(WEFT_STEER_CONTINUE, 0);
+		return weft_verdict_of(WEFT_STEER_REFUSE, WEFT_COUNTER_lookup_refused_anonymous);
+	return weft_verdict_of(WEFT_STEER_CONTINUE, 0);
 }
 
 WEFT_INLINE struct weft_verdict weft_arrival_judge(const struct weft_pod *pod, bool proven,
 						   bool admitted)
 {
 	if (!admitted)
-		return weft_verdict(WEFT_STEER_REFUSE, WEFT_COUNTER_lookup_refused_by_policy);
+		return weft_verdict_of(WEFT_STEER_REFUSE, WEFT_COUNTER_lookup_refused_by_policy);
 	if (pod->flags & WEFT_POD_INBOUND_PROXY)
-		return weft_verdict(WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_to_proxy);
-	return weft_verdict(WEFT_STEER_APP, proven ? WEFT_COUNTER_lookup_to_app_attested
-						   : WEFT_COUNTER_lookup_to_app_anonymous);
+		return weft_verdict_of(WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_to_proxy);
+	return weft_verdict_of(WEFT_STEER_APP, proven ? WEFT_COUNTER_lookup_to_app_attested
+						      : WEFT_COUNTER_lookup_to_app_anonymous);
 }
 
 /* The listener that `steer` asks for is not there. */
 WEFT_INLINE struct weft_verdict weft_arrival_missing(const struct weft_pod *pod, __u32 steer)
 {
 	if (steer == WEFT_STEER_OUTBOUND)
-		return weft_verdict(WEFT_STEER_DROP, WEFT_COUNTER_lookup_outbound_dropped);
+		return weft_verdict_of(WEFT_STEER_DROP, WEFT_COUNTER_lookup_outbound_dropped);
 	if (steer == WEFT_STEER_REFUSE)
-		return weft_verdict(WEFT_STEER_DROP, WEFT_COUNTER_lookup_refuse_dropped);
+		return weft_verdict_of(WEFT_STEER_DROP, WEFT_COUNTER_lookup_refuse_dropped);
 	if (pod->flags & WEFT_POD_FAIL_OPEN)
-		return weft_verdict(WEFT_STEER_APP, WEFT_COUNTER_lookup_fail_open);
-	return weft_verdict(WEFT_STEER_DROP, WEFT_COUNTER_lookup_fail_closed);
+		return weft_verdict_of(WEFT_STEER_APP, WEFT_COUNTER_lookup_fail_open);
+	return weft_verdict_of(WEFT_STEER_DROP, WEFT_COUNTER_lookup_fail_closed);
 }
 
 /* The slot of `listeners` that `steer` asks for. */

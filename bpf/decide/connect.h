@@ -25,7 +25,7 @@ struct weft_verdict {
 	__u32 counter; /* enum weft_counter; of no meaning with WEFT_CONTINUE */
 };
 
-WEFT_INLINE struct weft_verdict weft_verdict(__u32 action, __u32 counter)
+WEFT_INLINE struct weft_verdict weft_verdict_of(__u32 action, __u32 counter)
 {
 	struct weft_verdict verdict = {action, counter};
 	return verdict;
@@ -42,18 +42,18 @@ WEFT_INLINE struct weft_verdict weft_connect_gate(const struct weft_pod *pod, bo
 						  const struct weft_address *destination)
 {
 	if (!pod)
-		return weft_verdict(WEFT_PASS, WEFT_COUNTER_connect_not_enrolled);
+		return weft_verdict_of(WEFT_PASS, WEFT_COUNTER_connect_not_enrolled);
 	if (exempt)
-		return weft_verdict(WEFT_PASS, WEFT_COUNTER_connect_exempt);
+		return weft_verdict_of(WEFT_PASS, WEFT_COUNTER_connect_exempt);
 	if (!(pod->flags & WEFT_POD_ENROLLED))
-		return weft_verdict(WEFT_PASS, WEFT_COUNTER_connect_not_armed);
+		return weft_verdict_of(WEFT_PASS, WEFT_COUNTER_connect_not_armed);
 	if (!weft_is_tcp(protocol) && protocol != WEFT_PROTOCOL_UDP)
-		return weft_verdict(WEFT_PASS, WEFT_COUNTER_connect_other_protocol);
+		return weft_verdict_of(WEFT_PASS, WEFT_COUNTER_connect_other_protocol);
 	if (weft_is_loopback(destination))
-		return weft_verdict(WEFT_PASS, WEFT_COUNTER_connect_loopback);
+		return weft_verdict_of(WEFT_PASS, WEFT_COUNTER_connect_loopback);
 	if (weft_is_own(pod, destination) || weft_is_link_local6(destination))
-		return weft_verdict(WEFT_PASS, WEFT_COUNTER_connect_own_address);
-	return weft_verdict(WEFT_CONTINUE, 0);
+		return weft_verdict_of(WEFT_PASS, WEFT_COUNTER_connect_own_address);
+	return weft_verdict_of(WEFT_CONTINUE, 0);
 }
 
 /* WEFT_CONTINUE: choose a backend. UDP is never proxied. */
@@ -61,12 +61,12 @@ WEFT_INLINE struct weft_verdict weft_connect_service(const struct weft_service *
 						     __u32 protocol)
 {
 	if (weft_is_tcp(protocol) && service->flags & WEFT_SERVICE_SELF_TEST)
-		return weft_verdict(WEFT_PROXY, WEFT_COUNTER_connect_proxy_self_test);
+		return weft_verdict_of(WEFT_PROXY, WEFT_COUNTER_connect_proxy_self_test);
 	if (weft_is_tcp(protocol) && service->flags & WEFT_SERVICE_L7)
-		return weft_verdict(WEFT_PROXY, WEFT_COUNTER_connect_proxy_layer7);
+		return weft_verdict_of(WEFT_PROXY, WEFT_COUNTER_connect_proxy_layer7);
 	if (service->backend_count == 0)
-		return weft_verdict(WEFT_REFUSE, WEFT_COUNTER_connect_refused_no_backend);
-	return weft_verdict(WEFT_CONTINUE, 0);
+		return weft_verdict_of(WEFT_REFUSE, WEFT_COUNTER_connect_refused_no_backend);
+	return weft_verdict_of(WEFT_CONTINUE, 0);
 }
 
 /* A backend can be called at all: there, and of the family that the application's socket speaks. */
@@ -74,10 +74,10 @@ WEFT_INLINE struct weft_verdict weft_connect_usable(const struct weft_backend *b
 						    const struct weft_address *destination)
 {
 	if (!backend)
-		return weft_verdict(WEFT_REFUSE, WEFT_COUNTER_connect_refused_backend_missing);
+		return weft_verdict_of(WEFT_REFUSE, WEFT_COUNTER_connect_refused_backend_missing);
 	if (weft_is_v4(&backend->address) != weft_is_v4(destination))
-		return weft_verdict(WEFT_REFUSE, WEFT_COUNTER_connect_refused_backend_family);
-	return weft_verdict(WEFT_DIRECT, WEFT_COUNTER_connect_direct_service);
+		return weft_verdict_of(WEFT_REFUSE, WEFT_COUNTER_connect_refused_backend_family);
+	return weft_verdict_of(WEFT_DIRECT, WEFT_COUNTER_connect_direct_service);
 }
 
 /* `backend` null: the table has a hole. */
@@ -91,7 +91,7 @@ WEFT_INLINE struct weft_verdict weft_connect_backend(const struct weft_backend *
 		return usable;
 	if (weft_is_tcp(protocol) && backend->flags & WEFT_WORKLOAD_ENROLLED &&
 	    !(backend->flags & WEFT_WORKLOAD_LOCAL))
-		return weft_verdict(WEFT_PROXY, WEFT_COUNTER_connect_proxy_remote);
+		return weft_verdict_of(WEFT_PROXY, WEFT_COUNTER_connect_proxy_remote);
 	return usable;
 }
 
@@ -100,10 +100,10 @@ WEFT_INLINE struct weft_verdict weft_connect_workload(const struct weft_workload
 						      __u32 protocol)
 {
 	if (!workload || !(workload->flags & WEFT_WORKLOAD_ENROLLED) || !weft_is_tcp(protocol))
-		return weft_verdict(WEFT_PASS, WEFT_COUNTER_connect_unknown);
+		return weft_verdict_of(WEFT_PASS, WEFT_COUNTER_connect_unknown);
 	if (workload->flags & WEFT_WORKLOAD_LOCAL)
-		return weft_verdict(WEFT_DIRECT, WEFT_COUNTER_connect_direct_workload);
-	return weft_verdict(WEFT_PROXY, WEFT_COUNTER_connect_proxy_remote);
+		return weft_verdict_of(WEFT_DIRECT, WEFT_COUNTER_connect_direct_workload);
+	return weft_verdict_of(WEFT_PROXY, WEFT_COUNTER_connect_proxy_remote);
 }
 
 /* A PROXY verdict meets the state of the proxy. WEFT_DIRECT: go without it, as the pod declared. */
@@ -113,8 +113,8 @@ WEFT_INLINE struct weft_verdict weft_connect_capture(__u32 pod_flags, bool liste
 	if (pod_flags & WEFT_POD_MARKING && listener)
 		return proxy;
 	if (pod_flags & WEFT_POD_FAIL_OPEN)
-		return weft_verdict(WEFT_DIRECT, WEFT_COUNTER_connect_fail_open);
-	return weft_verdict(WEFT_DENY, WEFT_COUNTER_connect_fail_closed);
+		return weft_verdict_of(WEFT_DIRECT, WEFT_COUNTER_connect_fail_open);
+	return weft_verdict_of(WEFT_DENY, WEFT_COUNTER_connect_fail_closed);
 }
 
 /* The destination refuses at arrival too; asking here makes it felt at once. Null: nobody of this

@@ -26,8 +26,8 @@ WEFT_INLINE __u32 weft_policy_keys(bool has_allow)
 }
 
 /* Key number `index`; false: it says nothing about this party. */
-WEFT_INLINE bool weft_policy_key(const struct weft_party *party, __u32 index,
-				 struct weft_policy_key *key)
+WEFT_INLINE bool weft_policy_key_at(const struct weft_party *party, __u32 index,
+				    struct weft_policy_key *key)
 {
 	__u32 subject = (index >> 1) & 3;
 

@@ -66,7 +66,7 @@ HOOK_INLINE __u32 find_policy(const struct weft_party *party, bool has_allow, __
 
 		if (index >= keys)
 			break;
-		if (!weft_policy_key(party, index, &key))
+		if (!weft_policy_key_at(party, index, &key))
 			continue;
 		rule = bpf_map_lookup_elem(&policy, &key);
 		if (!rule)

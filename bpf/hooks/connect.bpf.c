@@ -20,9 +20,9 @@ HOOK_INLINE struct weft_verdict go_without_proxy(struct call *call)
 
 	count(WEFT_COUNTER_connect_fail_open);
 	if (!call->service)
-		return weft_verdict(WEFT_DIRECT, WEFT_COUNTER_connect_direct_workload);
+		return weft_verdict_of(WEFT_DIRECT, WEFT_COUNTER_connect_direct_workload);
 	if (call->service->backend_count == 0)
-		return weft_verdict(WEFT_REFUSE, WEFT_COUNTER_connect_refused_no_backend);
+		return weft_verdict_of(WEFT_REFUSE, WEFT_COUNTER_connect_refused_no_backend);
 	if (!call->backend)
 		call->backend = choose(call, call->service);
 	usable = weft_connect_usable(call->backend, &call->destination);
@@ -68,7 +68,7 @@ HOOK_INLINE struct weft_verdict ask_policy(const struct weft_pod *pod, const str
 	if (weft_policy_admits(found, has_allow))
 		return verdict;
 	report(WEFT_COUNTER_connect_denied_by_policy, rule_id, &party, target, 0);
-	return weft_verdict(WEFT_DENY, WEFT_COUNTER_connect_denied_by_policy);
+	return weft_verdict_of(WEFT_DENY, WEFT_COUNTER_connect_denied_by_policy);
 }
 
 HOOK_INLINE struct weft_verdict judge(const struct weft_pod *pod, struct call *call)
@@ -140,7 +140,7 @@ HOOK_INLINE bool handle(struct bpf_sock_addr *ctx, struct call *call)
 	if (verdict.action != WEFT_DIRECT)
 		call->backend = NULL;
 	if (weft_is_tcp(call->protocol) && !put_mark(ctx, verdict.action))
-		verdict = weft_verdict(WEFT_DENY, WEFT_COUNTER_connect_mark_failed);
+		verdict = weft_verdict_of(WEFT_DENY, WEFT_COUNTER_connect_mark_failed);
 	remember(ctx, call, verdict.action == WEFT_DIRECT);
 	count(verdict.counter);
 	if (verdict.action == WEFT_REFUSE && has_set_retval)

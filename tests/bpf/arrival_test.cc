@@ -223,8 +223,8 @@ TEST_P(Arrival, MtlsGoesToTheProxyEvenFromAnAnonymousPeerOfAStrictPod) {
   EXPECT_EQ(count(WEFT_COUNTER_lookup_hbone), 1U);
 }
 
-// Marked by its program and made outside the pods' cgroup, as no hook of ours would let it be. (What is dropped gets
-// a reset from the stack, which finds its way back only in IPv6.)
+// Marked by its program and made outside the pods' cgroup, as no hook of ours would let it be. (What is
+// dropped gets a reset from the stack, which finds its way back only in IPv6.)
 TEST_P(Arrival, ALoopedSynWithoutListenerNeverReachesTheApplication) {
   const base::Fd trap =
       listen_at(client.place(), {address_of(speech() == Speech::kV6 ? "::" : "0.0.0.0"), 8080});
