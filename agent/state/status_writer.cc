@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <system_error>
 
@@ -35,6 +36,17 @@ std::string quoted(const std::string& text, bool dots) {
   return out;
 }
 
+// The last part has no dots of its own, so that no writer takes another's files for its own.
+std::string ending_of(const std::string& writer) {
+  return "." + quoted(writer, false) + ".json";
+}
+
+// "<Kind>.<ns>.<name>.<writer>.json": what has fewer parts is not a status of an object.
+bool is_status_of(const std::string& name, const std::string& ending) {
+  if (name.starts_with('.') || !name.ends_with(ending)) return false;
+  return std::ranges::count(name.substr(0, name.size() - ending.size()), '.') >= 2;
+}
+
 base::Status write_all(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t n = ::write(fd, text.data(), text.size());
@@ -51,7 +63,7 @@ StatusWriter::StatusWriter(std::filesystem::path directory, std::string writer)
     : directory_(std::move(directory)), writer_(std::move(writer)) {}
 
 std::string StatusWriter::file_name(const StatusKey& key, const std::string& writer) {
-  const std::string ending = "." + quoted(writer, true) + ".json";
+  const std::string ending = ending_of(writer);
   std::string out = quoted(key.kind, false) + "." + quoted(key.ns, false) + "." + quoted(key.name, true);
   if (out.size() > kMaxStem) {
     const std::string rest = std::to_string(std::hash<std::string>{}(out));
@@ -65,13 +77,13 @@ base::Result<StatusWriter> StatusWriter::open(std::filesystem::path directory, s
   std::filesystem::create_directories(directory, error);
   if (error) return base::fail_errno(error.value(), "status directory " + directory.string());
   StatusWriter out(std::move(directory), std::move(writer));
-  const std::string ending = "." + quoted(out.writer_, true) + ".json";
+  const std::string ending = ending_of(out.writer_);
   std::filesystem::directory_iterator files(out.directory_, error);
   if (error) return base::fail_errno(error.value(), "status directory " + out.directory_.string());
   for (; files != std::filesystem::directory_iterator(); files.increment(error)) {
     if (error) return base::fail_errno(error.value(), "status directory " + out.directory_.string());
     const std::string name = files->path().filename().string();
-    if (!name.starts_with('.') && name.ends_with(ending)) out.written_.emplace(name, "");
+    if (is_status_of(name, ending)) out.written_.emplace(name, "");
   }
   return out;
 }

@@ -21,7 +21,7 @@ class StatusWriter {
   // Writes all it can; the error is the first one met. A file that failed is tried again by the next apply().
   base::Status apply(const std::vector<ObjectStatus>& statuses, const std::vector<StatusKey>& removed);
 
-  // "VirtualService.dev.httpgo.node-1.json"; what a file name cannot hold is %XX.
+  // "VirtualService.dev.httpgo.node-1.json"; what a file name cannot hold, and a dot of the writer's, is %XX.
   [[nodiscard]] static std::string file_name(const StatusKey& key, const std::string& writer);
 
  private:

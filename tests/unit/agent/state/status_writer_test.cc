@@ -79,19 +79,22 @@ TEST_F(Writer, RemovesTheFileWithTheObject) {
 
 TEST_F(Writer, ClearsWhatAFormerProcessLeftAndNoOneElsesFiles) {
   {
-    StatusWriter former = open("node-1"), other = open("node-2");
+    StatusWriter former = open("node-1"), other = open("node-2"), gateway = open("ns.node-1");
+    ASSERT_TRUE(gateway.apply({status("stale", "x")}, {}).has_value());
     ASSERT_TRUE(former.apply({status("stale", "x"), status("kept", "x")}, {}).has_value());
     ASSERT_TRUE(other.apply({status("stale", "x")}, {}).has_value());
   }
+  std::ofstream(fs::path(dir_ / "status") / "Agent.node-1.json") << "{}";  // of the agent itself, no object's
   StatusWriter writer = open("node-1");
   ASSERT_TRUE(writer.apply({status("kept", "x")}, {}).has_value());
-  EXPECT_EQ(files(), (std::set<std::string>{"VirtualService.dev.kept.node-1.json",
-                                            "VirtualService.dev.stale.node-2.json"}));
+  EXPECT_EQ(files(), (std::set<std::string>{"Agent.node-1.json", "VirtualService.dev.kept.node-1.json",
+                                            "VirtualService.dev.stale.node-2.json",
+                                            "VirtualService.dev.stale.ns%2Enode-1.json"}));
 }
 
 TEST_F(Writer, QuotesWhatAFileNameCannotHoldAndBoundsItsLength) {
   EXPECT_EQ(StatusWriter::file_name({"File", "", "apps/../x y.yaml"}, "istio-system.gw"),
-            "File..apps%2F..%2Fx%20y.yaml.istio-system.gw.json");
+            "File..apps%2F..%2Fx%20y.yaml.istio-system%2Egw.json");
   EXPECT_EQ(StatusWriter::file_name({"Namespace", "", "dev"}, "node-1"), "Namespace..dev.node-1.json");
   const std::string deep(4000, 'd');
   EXPECT_LE(StatusWriter::file_name({"File", "", deep}, "node-1").size(), 255u);
