@@ -117,6 +117,8 @@ base::Status Node::build() {
   publish::PublisherOptions publisher;
   publisher.socket_path = options_.proxy_socket;
   publisher.allowed_users = options_.proxy_users;
+  // Another user's proxy has to reach the socket; who it is, is asked of the kernel (SO_PEERCRED).
+  if (!options_.proxy_users.empty()) publisher.socket_mode = 0666;
   TRY_ASSIGN(channel_, ChannelThread::create(clock_, *this, std::move(publisher)));
   TRY(open_enroller());
   TRY_ASSIGN(source_, Source::create(*loop_, options_, [this](const state::Build& build) { take(build); }));

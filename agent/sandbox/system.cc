@@ -6,6 +6,7 @@ namespace weft::sandbox {
 namespace {
 
 constexpr const char* kStateToken = "SANDBOX_STATE";
+constexpr unsigned kNobody = 65534;  // who the proxies become
 
 // The command lines of the node's two processes.
 std::vector<std::string> agent_arguments(const Layout& layout, const std::string& node) {
@@ -16,7 +17,7 @@ std::vector<std::string> agent_arguments(const Layout& layout, const std::string
           "--pin-root",     layout.pins(node),
           "--cgroup",       layout.kubepods(node),
           "--proxy-socket", layout.node_dir(node) + "/proxy/proxy.sock",
-          "--state-dir",    layout.node_dir(node) + "/agent"};
+          "--proxy-user",   std::to_string(kNobody)};
 }
 
 std::vector<std::string> proxy_arguments(const Layout& layout, const std::string& node) {
