@@ -139,14 +139,13 @@ base::Status Pod::open_listeners() {
     }
   }
   listeners_ = std::move(made);
+  for (const Listener& listener : listeners_) outlet_.add_listener(listener.key, listener.socket);
   return {};
 }
 
 base::Status Pod::put_listeners() {
-  for (const Listener& listener : listeners_) {
+  for (const Listener& listener : listeners_)
     TRY(kernel_.set_listener(desired_.entry.listener_slot + listener.offset, listener.socket->get()));
-    outlet_.add_listener(listener.key, listener.socket);
-  }
   return {};
 }
 

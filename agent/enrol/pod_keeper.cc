@@ -21,15 +21,17 @@ constexpr base::Nanos kTestRetry = std::chrono::seconds(1);
 
 PodKeeper::PodKeeper(Enroller& owner, std::unique_ptr<PodNetns> netns, const DesiredPod& desired,
                      bool inherited)
-    : owner_(owner), pod_(owner.doors_.kernel, owner.doors_.outlet, std::move(netns), desired, inherited) {
+    : owner_(owner),
+      loop_(owner.loop_),
+      pod_(owner.doors_.kernel, owner.doors_.outlet, std::move(netns), desired, inherited) {
   for (const model::Family family : pod_.families()) proofs_.push_back({.family = family});
-  if (auto added = owner_.loop_.add(pod_.netns().changes_fd(), EPOLLIN, this); !added)
+  if (auto added = loop_.add(pod_.netns().changes_fd(), EPOLLIN, this); !added)
     spdlog::warn("enrol: pod {}: its rules and routes are looked at every few seconds only: {}", desired.name,
                  base::describe(added.error()));
 }
 
 PodKeeper::~PodKeeper() {
-  owner_.loop_.remove(pod_.netns().changes_fd(), this);
+  loop_.remove(pod_.netns().changes_fd(), this);
 }
 
 void PodKeeper::on_io(uint32_t) {
@@ -130,7 +132,7 @@ void PodKeeper::finish_test(model::Family family, const std::string& failure) {
   proof->passed = passed;
   proof->failure = failure;
   dirty_ = dirty_ || !passed;
-  if (!passed) next_test_ = std::min(next_test_, owner_.loop_.clock().now() + kTestRetry);
+  if (!passed) next_test_ = std::min(next_test_, loop_.clock().now() + kTestRetry);
   owner_.publish_status();
 }
 

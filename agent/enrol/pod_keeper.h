@@ -44,6 +44,7 @@ class PodKeeper final : public base::Retirable, private base::IoHandler {
   void note(const base::Status& status, const char* what);
 
   Enroller& owner_;
+  base::Loop& loop_;  // outlives the owner, who may be gone when this one is freed
   Pod pod_;
   std::string trouble_;  // why arming or the last repair failed; empty: it did not
   std::vector<Proof> proofs_;

@@ -1,0 +1,325 @@
+#include "agent/enrol/enroller.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/enrol_fakes.h"
+#include "tests/support/fake_clock.h"
+
+namespace weft::enrol {
+namespace {
+
+using model::Family;
+using model::ListenerKind;
+using std::chrono::seconds;
+
+weft_address v4_of(const char* text) {
+  weft_address out{};
+  const auto address = *base::Address::parse(text);
+  std::copy(address.bytes.begin(), address.bytes.end(), std::begin(out.bytes));
+  return out;
+}
+
+DesiredPod web_pod() {
+  DesiredPod pod{.name = "dev/web", .netns_path = "/run/netns/web"};
+  pod.entry = {
+      .pod_id = 1, .identity = 5, .flags = WEFT_POD_STRICT, .listener_slot = 8, .ipv4 = v4_of("10.0.0.7")};
+  return pod;
+}
+
+struct EnrollerTest : testing::Test {
+  void SetUp() override {
+    loop = *base::Loop::create(clock);
+    add_place("/run/netns/web", 100);
+    start_agent();
+  }
+  void TearDown() override { stop_agent(); }
+
+  void start_agent() {
+    const auto open = [this](const std::string& path) -> base::Result<std::unique_ptr<PodNetns>> {
+      if (!places.contains(path)) return base::fail(base::ErrorKind::kNotFound, "open " + path);
+      return std::make_unique<test::FakeNetns>(diary, places.at(path));
+    };
+    const auto find = [this](uint64_t cookie) -> base::Result<std::unique_ptr<PodNetns>> {
+      for (const auto& [path, place] : places)
+        if (place->cookie == cookie) return std::make_unique<test::FakeNetns>(diary, place);
+      return base::fail(base::ErrorKind::kNotFound, "nobody there");
+    };
+    enroller = std::make_unique<Enroller>(
+        *loop, EnrolDoors{kernel, outlet, tester, open, find},
+        EnrolOptions{.self_test_v4 = *base::SocketAddress::parse("192.0.2.1:15021"),
+                     .self_test_v6 = *base::SocketAddress::parse("[2001:db8::1]:15021")});
+    ASSERT_TRUE(enroller->adopt());
+  }
+  void stop_agent() {
+    enroller.reset();
+    loop->turn(0);
+  }
+
+  std::shared_ptr<test::FakePlace> add_place(const std::string& path, uint64_t cookie) {
+    auto place = std::make_shared<test::FakePlace>();
+    place->path = path;
+    place->cookie = cookie;
+    return places[path] = place;
+  }
+  void enrol(const std::vector<DesiredPod>& pods) {
+    enroller->release_absent(pods);
+    enroller->enrol(pods);
+  }
+  void connect_proxy(publish::ProxyId id = 1) {
+    enroller->on_proxy_ready(id);
+    loop->turn(0);
+  }
+  void pass(base::Nanos time) {
+    for (base::Nanos done{0}; done < time; done += base::Millis(100)) {
+      clock.advance(base::Millis(100));
+      loop->turn(0);
+    }
+  }
+  void make_captured() {
+    connect_proxy();
+    enrol({web_pod()});
+    pass(base::Millis(400));
+    tester.answer_all("");
+    ASSERT_TRUE(enroller->ready());
+    diary.clear();
+  }
+  uint64_t repairs(Repair repair) { return enroller->metrics().repairs[static_cast<size_t>(repair)]; }
+
+  test::FakeClock clock;
+  test::Diary diary;
+  test::FakeKernel kernel{diary};
+  test::FakeOutlet outlet;
+  test::FakeTester tester;
+  std::map<std::string, std::shared_ptr<test::FakePlace>> places;
+  std::unique_ptr<base::Loop> loop;
+  std::unique_ptr<Enroller> enroller;
+};
+
+TEST_F(EnrollerTest, arms_listener_then_link_then_route_then_rule_then_marking) {
+  enrol({web_pod()});
+  EXPECT_EQ(diary, (test::Diary{"prepare", "make listeners", "entry off", "listener 8", "listener 10",
+                                "listener 12", "link", "route", "rule", "marking on"}));
+  EXPECT_EQ(kernel.entries.at(100).flags, uint32_t{WEFT_POD_ENROLLED | WEFT_POD_MARKING | WEFT_POD_STRICT});
+  EXPECT_EQ(outlet.listeners.size(), 3u);
+}
+
+TEST_F(EnrollerTest, a_dual_stack_pod_has_listeners_rules_and_self_tests_of_both_families) {
+  DesiredPod pod = web_pod();
+  pod.entry.ipv6 = v4_of("fd00::7");
+  connect_proxy();
+  enrol({pod});
+  EXPECT_EQ(kernel.slots, (std::set<uint32_t>{8, 9, 10, 11, 12, 13}));
+  EXPECT_EQ(places["/run/netns/web"]->rules.size(), 2u);
+  ASSERT_EQ(tester.targets.size(), 2u);
+  EXPECT_EQ(tester.targets[1].to_string(), "[2001:db8::1]:15021");
+  tester.waiting[0]("");
+  EXPECT_FALSE(enroller->ready()) << "IPv6 is not proven yet";
+  tester.waiting[1]("");
+  EXPECT_TRUE(enroller->ready());
+}
+
+TEST_F(EnrollerTest, disarms_in_reverse_and_only_when_no_connection_needs_rule_and_route) {
+  make_captured();
+  places["/run/netns/web"]->marked = 3;
+  enrol({});
+  EXPECT_EQ(diary, test::Diary{"entry off"});
+  pass(seconds(3));
+  EXPECT_EQ(diary, test::Diary{"entry off"}) << "three connections still run";
+  ASSERT_EQ(enroller->status().size(), 1u);
+  EXPECT_TRUE(enroller->status()[0].leaving);
+  places["/run/netns/web"]->marked = 0;
+  pass(seconds(2));
+  EXPECT_EQ(diary, (test::Diary{"entry off", "no rule", "no route", "unlink", "no listener 8",
+                                "no listener 10", "no listener 12", "entry removed"}));
+  EXPECT_EQ(outlet.gone, (std::vector<model::PodKey>{{"dev/web", 100}}));
+  EXPECT_TRUE(enroller->status().empty());
+}
+
+TEST_F(EnrollerTest, a_pod_whose_namespace_is_gone_leaves_at_once) {
+  make_captured();
+  places["/run/netns/web"]->marked = 3;
+  places["/run/netns/web"]->path = "";
+  places.erase("/run/netns/web");
+  enrol({});
+  EXPECT_EQ(outlet.gone.size(), 1u);
+  EXPECT_TRUE(kernel.entries.empty());
+}
+
+TEST_F(EnrollerTest, a_pod_that_comes_back_while_it_leaves_is_armed_again_without_new_listeners) {
+  make_captured();
+  const auto before = outlet.listeners;
+  places["/run/netns/web"]->marked = 1;
+  enrol({});
+  enrol({web_pod()});
+  EXPECT_EQ(diary.back(), "marking on");
+  EXPECT_EQ(outlet.listeners, before);
+  EXPECT_FALSE(enroller->status()[0].leaving);
+}
+
+TEST_F(EnrollerTest, marking_stays_off_until_a_failed_step_works_and_nothing_is_done_twice) {
+  places["/run/netns/web"]->faults = {"route"};
+  enrol({web_pod()});
+  EXPECT_EQ(diary.back(), "link");
+  pass(seconds(3));
+  EXPECT_EQ(enroller->status()[0].gap, Gap::kArming);
+  EXPECT_GE(enroller->metrics().arm_failures, 3u);
+  EXPECT_GT(enroller->metrics().uncaptured_pod_seconds[static_cast<size_t>(Gap::kArming)], 2.0);
+  places["/run/netns/web"]->faults.clear();
+  pass(seconds(2));
+  EXPECT_EQ(diary, (test::Diary{"prepare", "make listeners", "entry off", "listener 8", "listener 10",
+                                "listener 12", "link", "route", "rule", "marking on"}));
+}
+
+TEST_F(EnrollerTest, a_rule_or_route_taken_away_is_put_back_within_a_second_and_counted) {
+  make_captured();
+  const auto place = places["/run/netns/web"];
+  place->rules.clear();
+  place->routes.clear();
+  place->changed();
+  pass(seconds(1));
+  EXPECT_EQ(diary, (test::Diary{"route", "rule"}));
+  EXPECT_EQ(repairs(Repair::kRule), 1u);
+  EXPECT_EQ(repairs(Repair::kRoute), 1u);
+  EXPECT_GE(tester.waiting.size(), 1u) << "a repair is followed by a test";
+}
+
+TEST_F(EnrollerTest, a_rule_taken_away_without_a_word_is_found_by_the_slow_round) {
+  make_captured();
+  places["/run/netns/web"]->rules.clear();
+  pass(seconds(6));
+  EXPECT_EQ(repairs(Repair::kRule), 1u);
+}
+
+TEST_F(EnrollerTest, a_link_a_listener_an_entry_and_a_sysctl_are_put_back_too) {
+  make_captured();
+  kernel.links.clear();
+  kernel.slots.erase(10);
+  kernel.entries.clear();
+  places["/run/netns/web"]->prepared = false;
+  places["/run/netns/web"]->changed();
+  pass(seconds(1));
+  EXPECT_EQ(repairs(Repair::kLink), 1u);
+  EXPECT_EQ(repairs(Repair::kListener), 1u);
+  EXPECT_EQ(repairs(Repair::kEntry), 1u);
+  EXPECT_EQ(repairs(Repair::kNamespace), 1u);
+  EXPECT_TRUE(kernel.links.contains(100));
+  EXPECT_EQ(kernel.entries.at(100).flags & WEFT_POD_MARKING, uint32_t{WEFT_POD_MARKING});
+}
+
+TEST_F(EnrollerTest, a_link_that_cannot_be_put_back_switches_marking_off_until_it_can) {
+  make_captured();
+  kernel.links.clear();
+  kernel.faults = {"attach"};
+  pass(seconds(1));
+  EXPECT_EQ(kernel.entries.at(100).flags & WEFT_POD_MARKING, 0u);
+  EXPECT_EQ(kernel.entries.at(100).flags & WEFT_POD_ENROLLED, uint32_t{WEFT_POD_ENROLLED})
+      << "the declared fail mode decides, the pod does not leave";
+  EXPECT_EQ(enroller->status()[0].gap, Gap::kArming);
+  EXPECT_FALSE(enroller->ready());
+  kernel.faults.clear();
+  pass(seconds(2));
+  EXPECT_EQ(diary.back(), "marking on");
+}
+
+TEST_F(EnrollerTest, a_failed_self_test_takes_the_pods_capture_away_and_is_repeated_soon) {
+  make_captured();
+  pass(seconds(6));
+  tester.answer_all("nobody answered the self-test");
+  EXPECT_FALSE(enroller->ready());
+  EXPECT_EQ(enroller->status()[0].gap, Gap::kSelfTest);
+  EXPECT_EQ(enroller->status()[0].detail, "nobody answered the self-test");
+  EXPECT_EQ(enroller->metrics().captured_pods, 0u);
+  pass(seconds(2));
+  tester.answer_all("");
+  EXPECT_TRUE(enroller->ready());
+}
+
+TEST_F(EnrollerTest, without_a_proxy_nothing_is_tested_and_no_stock_is_made) {
+  enrol({web_pod()});
+  pass(seconds(2));
+  EXPECT_TRUE(tester.targets.empty());
+  EXPECT_TRUE(outlet.stock.empty());
+  EXPECT_EQ(enroller->status()[0].gap, Gap::kNoProxy);
+  connect_proxy();
+  pass(seconds(1));
+  EXPECT_EQ(tester.targets.size(), 1u);
+  EXPECT_EQ(outlet.stock.size(), 2u) << "outbound and inbound";
+  enroller->on_proxy_gone(1);
+  loop->turn(0);
+  EXPECT_EQ(enroller->status()[0].gap, Gap::kNoProxy);
+}
+
+TEST_F(EnrollerTest, an_older_proxy_that_outlives_the_newest_gets_stock_again) {
+  connect_proxy(1);
+  enrol({web_pod()});
+  connect_proxy(2);
+  const size_t before = outlet.stock.begin()->second;
+  enroller->on_proxy_gone(2);
+  loop->turn(0);
+  EXPECT_GT(outlet.stock.begin()->second, before);
+  EXPECT_NE(enroller->status()[0].gap, Gap::kNoProxy);
+}
+
+TEST_F(EnrollerTest, a_restarted_agent_takes_its_pods_over_without_switching_anything_off) {
+  make_captured();
+  stop_agent();
+  EXPECT_TRUE(diary.empty()) << "the death of the agent changes nothing";
+  outlet.listeners.clear();
+  start_agent();
+  enrol({web_pod()});
+  EXPECT_EQ(diary, (test::Diary{"prepare", "make listeners", "marking on", "listener 8", "listener 10",
+                                "listener 12", "link", "route", "rule", "marking on"}));
+  EXPECT_EQ(outlet.listeners.size(), 3u);
+}
+
+TEST_F(EnrollerTest, what_an_earlier_agent_left_and_nobody_names_any_more_leaves) {
+  make_captured();
+  stop_agent();
+  kernel.entries[999] = {.pod_id = 9, .flags = WEFT_POD_ENROLLED | WEFT_POD_MARKING, .listener_slot = 64};
+  kernel.slots.insert(64);
+  start_agent();
+  enrol({});
+  pass(seconds(2));
+  EXPECT_TRUE(kernel.entries.empty());
+  EXPECT_TRUE(kernel.links.empty());
+  EXPECT_FALSE(kernel.slots.contains(64)) << "its namespace is gone: only the tables are cleared";
+  EXPECT_TRUE(places["/run/netns/web"]->rules.empty()) << "its namespace is there: rule and route go as well";
+}
+
+TEST_F(EnrollerTest, a_pod_waits_for_its_namespace_and_is_armed_once_it_is_there) {
+  DesiredPod late = web_pod();
+  late.name = "dev/late";
+  late.netns_path = "/run/netns/late";
+  enrol({late});
+  EXPECT_EQ(enroller->status()[0].gap, Gap::kNamespace);
+  EXPECT_FALSE(enroller->ready());
+  add_place("/run/netns/late", 200);
+  pass(seconds(1));
+  EXPECT_TRUE(kernel.links.contains(200));
+}
+
+TEST_F(EnrollerTest, a_sandbox_made_anew_under_the_same_path_is_a_new_pod) {
+  make_captured();
+  places["/run/netns/web"]->path = "";
+  add_place("/run/netns/web", 101);
+  pass(seconds(6));
+  EXPECT_FALSE(kernel.entries.contains(100));
+  EXPECT_TRUE(kernel.entries.contains(101));
+  EXPECT_EQ(outlet.gone, (std::vector<model::PodKey>{{"dev/web", 100}}));
+}
+
+TEST(DesiredPodsTest, pair_local_pods_with_their_entries_and_leave_out_those_without_room) {
+  model::Snapshot snapshot;
+  snapshot.workloads = {{.name = "a", .ns = "dev", .uid = "u1"}, {.name = "b", .ns = "dev", .uid = "u2"}};
+  snapshot.local_pods = {{.workload = 0}, {.workload = 1}};
+  compile::Tables tables;
+  tables.pods["u2"].pod_id = 4;
+  const auto desired = desired_pods(snapshot, {"/a", "/b"}, tables);
+  ASSERT_EQ(desired.size(), 1u);
+  EXPECT_EQ(desired[0].name, "dev/b");
+  EXPECT_EQ(desired[0].netns_path, "/b");
+  EXPECT_EQ(desired[0].entry.pod_id, 4u);
+}
+
+}  // namespace
+}  // namespace weft::enrol
