@@ -20,7 +20,8 @@ namespace {
 constexpr int kLoopback = 1;          // ifindex of lo, in every namespace
 constexpr uint8_t kOurProtocol = 87;  // of rules and routes: whose they are, for people and routing daemons
 constexpr timeval kPatience{.tv_sec = 1, .tv_usec = 0};
-constexpr uint32_t kMarkedStates = 0xfff & ~(1u << TCP_LISTEN) & ~(1u << TCP_CLOSE);
+// A connection in TIME_WAIT has nothing more to say that could get lost.
+constexpr uint32_t kLiveStates = 0xfff & ~(1u << TCP_LISTEN) & ~(1u << TCP_CLOSE) & ~(1u << TCP_TIME_WAIT);
 
 struct alignas(nlmsghdr) Message {
   std::array<char, 1024> bytes{};
@@ -226,7 +227,7 @@ base::Result<size_t> count_marked(Netlink& diag, uint32_t mark) {
         static_cast<inet_diag_req_v2*>(mnl_nlmsg_put_extra_header(message, sizeof(inet_diag_req_v2)));
     request->sdiag_family = static_cast<uint8_t>(family);
     request->sdiag_protocol = IPPROTO_TCP;
-    request->idiag_states = kMarkedStates;
+    request->idiag_states = kLiveStates;
     TRY(diag.dump(message, [&](const nlmsghdr* answer) {
       if ((attribute_u32(answer, sizeof(inet_diag_msg), INET_DIAG_MARK, 0) & mark) != 0) ++count;
     }));

@@ -69,6 +69,7 @@ SelfTestHelper::~SelfTestHelper() {
   if (socket_) loop_.remove(socket_.get(), this);
   socket_.reset();  // the helper ends by itself
   if (pid_ > 0) waitpid(pid_, nullptr, 0);
+  rmdir(cgroup_.c_str());
 }
 
 base::Status SelfTestHelper::spawn() {
