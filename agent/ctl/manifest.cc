@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iostream>
 #include <iterator>
+#include <sstream>
 
 #include "agent/objects/objects.h"
 #include "agent/sandbox/files.h"
@@ -44,6 +45,18 @@ std::vector<Json> items_of(const Json& document) {
   return {items.begin(), items.end()};
 }
 
+// The lines of the document that begins at `first`, with as many empty ones before it.
+std::string lines_of_document(const std::string& text, uint32_t first) {
+  std::istringstream lines(text);
+  std::string out, line;
+  for (uint32_t number = 1; std::getline(lines, line); ++number) {
+    const bool ends = line.starts_with("---") || line.starts_with("...");
+    if (number > first && ends) break;
+    out += number < first ? "\n" : line + "\n";
+  }
+  return out;
+}
+
 }  // namespace
 
 void read_manifest(const std::string& text, const std::string& file, const std::string& ns, Loaded* loaded) {
@@ -51,12 +64,12 @@ void read_manifest(const std::string& text, const std::string& file, const std::
   loaded->findings.insert(loaded->findings.end(), read.findings.begin(), read.findings.end());
   for (const auto& document : read.documents) {
     bool refused = false;
-    for (const auto& decoded : objects::decode(document.document, {.default_namespace = ns})) {
+    for (const auto& decoded : objects::decode(document, {.default_namespace = ns})) {
       loaded->findings.insert(loaded->findings.end(), decoded.findings.begin(), decoded.findings.end());
       refused |= objects::has_error(decoded.findings);
     }
     if (refused) continue;
-    const Json tree = sandbox::from_node(document.document.root);
+    const Json tree = sandbox::from_node(document.root);
     for (Json item : items_of(tree)) {
       Manifest manifest;
       manifest.file = file;
@@ -68,10 +81,7 @@ void read_manifest(const std::string& text, const std::string& file, const std::
         manifest.name.ns = ns;
       }
       if (as_written) {
-        const auto offset = document.text.data() - text.data();
-        manifest.text.assign(static_cast<size_t>(std::count(text.begin(), text.begin() + offset, '\n')),
-                             '\n');
-        manifest.text += document.text;
+        manifest.text = lines_of_document(text, document.root.mark().line);
       }
       manifest.object = std::move(item);
       loaded->manifests.push_back(std::move(manifest));

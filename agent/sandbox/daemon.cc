@@ -284,7 +284,7 @@ void Daemon::sync_endpoints() {
   const auto all = pods();
   std::map<ObjectName, Json> wanted;
   for (const Json* service : of_kind("Service"))
-    for (Json& slice : endpoint_slices(*service, all)) wanted[name_of(slice)] = std::move(slice);
+    for (const Json& slice : endpoint_slices(*service, all)) wanted[name_of(slice)] = slice;
   std::vector<ObjectName> gone;
   for (const Json* slice : of_kind("EndpointSlice"))
     if (!wanted.contains(name_of(*slice))) gone.push_back(name_of(*slice));

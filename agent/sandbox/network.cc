@@ -26,7 +26,11 @@ constexpr Sysctl kEverywhere[] = {
     {"net/ipv6/conf/default/accept_dad", "0"},    {"net/ipv6/conf/all/accept_ra", "0"},
     {"net/ipv6/conf/default/accept_ra", "0"},     {"net/ipv4/conf/all/rp_filter", "0"},
     {"net/ipv4/conf/default/rp_filter", "0"},     {"net/ipv4/ping_group_range", "0 2147483647"}};
-constexpr Sysctl kForwarding[] = {{"net/ipv4/ip_forward", "1"},
+// Bridge netfilter (where the machine has it) would translate and switch frames before they are routed; here
+// everything is routed, so it stays out of the way.
+constexpr Sysctl kForwarding[] = {{"net/bridge/bridge-nf-call-iptables", "0"},
+                                  {"net/bridge/bridge-nf-call-ip6tables", "0"},
+                                  {"net/ipv4/ip_forward", "1"},
                                   {"net/ipv6/conf/all/forwarding", "1"},
                                   {"net/ipv4/conf/all/send_redirects", "0"},
                                   {"net/ipv4/conf/default/send_redirects", "0"}};
@@ -100,7 +104,7 @@ std::string fabric_commands(const Layout& layout) {
   for (uint32_t node = 1; node <= layout.plan().nodes; ++node) {
     out += fmt::format("route add {} via {}\n", layout.pod_cidr_v4(node), layout.node_v4(node));
     if (layout.plan().dual_stack)
-      out += fmt::format("-6 route add {} via {}\n", layout.pod_cidr_v6(node), layout.node_v6(node));
+      out += fmt::format("route add {} via {}\n", layout.pod_cidr_v6(node), layout.node_v6(node));
   }
   return out;
 }
@@ -113,11 +117,11 @@ std::string node_commands(const Layout& layout, uint32_t node) {
   if (v6) out += fmt::format("addr add {}/64 dev eth0 nodad\n", layout.node_v6(node));
   if (v6) out += fmt::format("addr add {}/64 dev br0 nodad\n", layout.pod_v6(node, 1));
   out += fmt::format("link set br0 up\nroute add default via {}\n", layout.fabric_v4(1));
-  if (v6) out += fmt::format("-6 route add default via {}\n", layout.fabric_v6(1));
+  if (v6) out += fmt::format("route add default via {}\n", layout.fabric_v6(1));
   for (uint32_t other = 1; other <= layout.plan().nodes; ++other) {
     if (other == node) continue;
     out += fmt::format("route add {} via {}\n", layout.pod_cidr_v4(other), layout.node_v4(other));
-    if (v6) out += fmt::format("-6 route add {} via {}\n", layout.pod_cidr_v6(other), layout.node_v6(other));
+    if (v6) out += fmt::format("route add {} via {}\n", layout.pod_cidr_v6(other), layout.node_v6(other));
   }
   return out;
 }
@@ -127,7 +131,7 @@ std::string outside_commands(const Layout& layout) {
   out += fmt::format("addr add {}/24 dev eth0\nroute add default via {}\n", layout.fabric_v4(kOutsideHost),
                      layout.fabric_v4(1));
   if (layout.plan().dual_stack)
-    out += fmt::format("addr add {}/64 dev eth0 nodad\n-6 route add default via {}\n",
+    out += fmt::format("addr add {}/64 dev eth0 nodad\nroute add default via {}\n",
                        layout.fabric_v6(kOutsideHost), layout.fabric_v6(1));
   return out;
 }
@@ -159,7 +163,7 @@ base::Status make_pod_network(const Layout& layout, const PodNetwork& pod) {
       pod.v4, layout.pod_v4(node, 1));
   if (!pod.v6.empty())
     inside += fmt::format(
-        "addr add {0}/128 dev eth0 nodad\n-6 route add {1} dev eth0\n-6 route add default via {1} src {0}\n",
+        "addr add {0}/128 dev eth0 nodad\nroute add {1} dev eth0\nroute add default via {1} src {0}\n",
         pod.v6, layout.pod_v6(node, 1));
   return ip_batch(pod.netns, inside);
 }
