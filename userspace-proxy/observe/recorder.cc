@@ -10,7 +10,6 @@ void Recorder::request_done(const RequestRecord& record) {
 }
 
 void Recorder::connection_done(const ConnRecord& record) {
-  metrics_.tcp_bytes(record.flow, record.bytes_received, record.bytes_sent);
   metrics_.tcp_closed(record.flow, record.flag);
   log_.write(record);
 }

@@ -15,6 +15,11 @@ class Recorder {
   void request_done(const RequestRecord& record);
   // A layer-4 connection was described; call before anything is dialled.
   void connection_opened(FlowId flow) { metrics_.tcp_opened(flow); }
+  // Bytes since the last call, so that long connections show up while they live.
+  void connection_bytes(FlowId flow, uint64_t received, uint64_t sent) {
+    metrics_.tcp_bytes(flow, received, sent);
+  }
+  // Bytes of the record go to the log only; the last connection_bytes() comes before.
   void connection_done(const ConnRecord& record);
 
   [[nodiscard]] Metrics& metrics() { return metrics_; }
