@@ -27,6 +27,7 @@ void name_outbound(const Index& index, ConnInfo& info) {
 void name_inbound(const Index& index, ConnInfo& info) {
   info.source = index.workload_at(info.peer.address);
   info.destination = index.workload_named(info.pod);
+  info.service = index.service_behind(info.original);  // for telemetry: what was addressed is not known here
 }
 
 void name_gateway(const Index& index, ConnInfo& info) {

@@ -33,7 +33,15 @@ Candidates candidates_of(const model::Snapshot& snapshot, const model::Cluster& 
 
 Index::Index(model::SnapshotPtr snapshot) : snapshot_(std::move(snapshot)) {
   index_services();
+  index_local_endpoints();
   index_workloads();
+}
+
+void Index::index_local_endpoints() {
+  for (const auto& cluster : snapshot_->clusters)
+    for (const auto& endpoint : cluster.endpoints)
+      if (endpoint.workload != model::kNone && snapshot_->workloads[endpoint.workload].local)
+        behind_.emplace(endpoint.address, cluster.service);
 }
 
 void Index::index_services() {
@@ -65,6 +73,11 @@ void Index::index_workloads() {
 ServiceRef Index::service_at(const base::SocketAddress& address) const {
   const auto found = services_.find(address);
   return found == services_.end() ? ServiceRef{} : found->second;
+}
+
+uint32_t Index::service_behind(const base::SocketAddress& endpoint) const {
+  const auto found = behind_.find(endpoint);
+  return found == behind_.end() ? model::kNone : found->second;
 }
 
 uint32_t Index::workload_at(const base::Address& address) const {

@@ -29,6 +29,8 @@ class Index {
   [[nodiscard]] const model::SnapshotPtr& pin() const { return snapshot_; }
 
   [[nodiscard]] ServiceRef service_at(const base::SocketAddress& address) const;
+  // The first service that has this address of a local pod among its endpoints; kNone: none has.
+  [[nodiscard]] uint32_t service_behind(const base::SocketAddress& endpoint) const;
   [[nodiscard]] uint32_t workload_at(const base::Address& address) const;  // kNone: nobody known
   [[nodiscard]] uint32_t workload_named(std::string_view pod) const;       // "ns/name"
   [[nodiscard]] const model::LocalPod* local_pod(
@@ -39,10 +41,12 @@ class Index {
 
  private:
   void index_services();
+  void index_local_endpoints();
   void index_workloads();
 
   model::SnapshotPtr snapshot_;
   std::unordered_map<base::SocketAddress, ServiceRef> services_;
+  std::unordered_map<base::SocketAddress, uint32_t> behind_;
   std::unordered_map<base::Address, uint32_t> by_address_;
   std::unordered_map<std::string, uint32_t> by_name_;
   std::unordered_map<uint32_t, uint32_t> local_pods_;  // workload -> into Snapshot::local_pods

@@ -1,0 +1,25 @@
+#include "userspace-proxy/worker/config.h"
+
+namespace weft::worker {
+
+std::shared_ptr<const Config> Config::build(model::SnapshotPtr snapshot) {
+  auto config = std::make_shared<Config>();
+  config->tables = route::Tables::build(snapshot);
+  config->index = std::make_shared<const identify::Index>(std::move(snapshot));
+  return config;
+}
+
+policy::Verdict judge(const Config& config, const identify::ConnInfo& info, uint32_t destination,
+                      uint16_t port) {
+  const auto* pod = config.index->local_pod(destination);
+  if (pod == nullptr) return {};
+  const bool outbound = info.kind == listen::Kind::kOutbound;
+  const uint32_t source =
+      outbound ? config.index->workload_named(info.pod) : config.index->workload_at(info.peer.address);
+  policy::Peer peer{.address = info.peer.address};
+  if (source != model::kNone && config.index->local_pod(source) != nullptr)
+    peer.proven = &config.index->snapshot().workloads[source];
+  return policy::judge(*pod, peer, port);
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,31 @@
+#pragma once
+#include <memory>
+
+#include "userspace-proxy/identify/identify.h"
+#include "userspace-proxy/policy/judge.h"
+#include "userspace-proxy/route/route.h"
+
+namespace weft::worker {
+
+// One Snapshot with everything compiled from it. Built off the path by the feed's thread, then shared by all
+// workers; each swaps its pointer between two loop turns.
+struct Config {
+  identify::IndexPtr index;
+  std::shared_ptr<const route::Tables> tables;
+
+  static std::shared_ptr<const Config> build(model::SnapshotPtr snapshot);
+};
+
+using ConfigPtr = std::shared_ptr<const Config>;
+
+// Whether policy lets this layer-4 connection live. `destination` is the workload dialled; rules exist for
+// pods of this node only, anything else is allowed here and judged at its own node.
+//
+// Who the source is: outbound, the pod itself, since only it can reach its listener. Inbound, the kernel half
+// has let the arrival through by its proven identity; the proxy only knows the address, and takes an enrolled
+// pod of this node for what the kernel attested. So this verdict can only refuse more than the kernel did,
+// never less.
+[[nodiscard]] policy::Verdict judge(const Config& config, const identify::ConnInfo& info,
+                                    uint32_t destination, uint16_t port);
+
+}  // namespace weft::worker
