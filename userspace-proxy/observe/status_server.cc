@@ -140,6 +140,8 @@ class StatusServer::Port final : private base::IoHandler {
   StatusHandler handler_;
 };
 
+StatusServer::StatusServer(base::Loop& loop) : loop_(loop) {}
+
 StatusServer::~StatusServer() {
   connections_.clear();
   ports_.clear();

@@ -31,7 +31,7 @@ class StatusServer {
   static constexpr size_t kMaxHead = 8192;
   static constexpr base::Nanos kTimeout = base::Millis(5000);
 
-  explicit StatusServer(base::Loop& loop) : loop_(loop) {}
+  explicit StatusServer(base::Loop& loop);
   ~StatusServer();
 
   // A bound, listening, non-blocking socket.

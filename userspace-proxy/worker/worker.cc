@@ -127,7 +127,8 @@ void Worker::serve_http(identify::ConnInfo info, std::unique_ptr<base::Transport
 
 void Worker::serve_layer4(identify::ConnInfo info, std::unique_ptr<base::Transport> transport) {
   const Tools tools{*loop_, scratch_, dialer_, recorder_, random_};
-  layer4_.push_front(std::make_unique<Layer4>(tools, std::move(info), std::move(transport), *this));
+  Layer4Owner& owner = *this;
+  layer4_.push_front(std::make_unique<Layer4>(tools, std::move(info), std::move(transport), owner));
   Layer4& started = *layer4_.front();
   started.place = layer4_.begin();
   started.start(*config_);
