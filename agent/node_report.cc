@@ -64,6 +64,7 @@ Node describe_kernel(const kernel::Kernel& kernel, const EventLog& events) {
   counters.set("services_left_out", number(kernel.failures().services_left_out));
   counters.set("pods_left_to_proxy", number(kernel.failures().pods_left_to_proxy));
   counters.set("writes_failed", number(kernel.failures().writes_failed));
+  counters.set("hooks_repaired", number(kernel.failures().hooks_repaired));
   counters.set("events", number(events.events()));
   counters.set("events_unsaid", number(events.unsaid()));
   out.set("counters", std::move(counters));

@@ -46,6 +46,7 @@ class Node final : private publish::PublisherEvents {
   void take(const state::Build& build);
   base::Status apply(const state::Build& build);
   void exempt_own_cgroups();
+  void repair_hooks();
   void report();
 
   // From the channel's thread.
@@ -75,7 +76,7 @@ class Node final : private publish::PublisherEvents {
   compile::Ids ids_;
   model::SnapshotPtr snapshot_;
   std::vector<state::PodSandbox> sandboxes_;
-  std::string last_sync_problem_;
+  std::string last_sync_problem_, last_hook_problem_;
   std::set<std::string> exempt_;
   ReportWriter reports_;
 };
@@ -130,17 +131,15 @@ base::Status Node::build() {
 // Who leaves does so before its tables go, who comes does so after they are there; the proxy learns a
 // Snapshot before the first connection that needs it can be captured.
 base::Status Node::apply(const state::Build& build) {
-  ids_.begin();
   compile::Tables tables = compile::compile(*build.snapshot, ids_);
-  ids_.finish();
   for (const auto& problem : tables.problems) spdlog::warn("compile: {}", problem);
   std::vector<std::string> paths;
   for (const auto& sandbox : build.sandboxes) paths.push_back(sandbox.netns);
-  const auto desired = enrol::desired_pods(*build.snapshot, paths, tables);
   channel_->publisher().publish(build.snapshot);
-  enroller_->release_absent(desired);
+  enroller_->release_absent(enrol::desired_pods(*build.snapshot, paths, tables));
   const base::Status synced = kernel_->sync(std::move(tables));
-  enroller_->enrol(desired);
+  // As the kernel has them: where its policy map is full, a pod's arrivals are left to the proxy.
+  enroller_->enrol(enrol::desired_pods(*build.snapshot, paths, kernel_->current()));
   channel_->publisher().mark_synced();
   return synced;
 }
@@ -186,8 +185,19 @@ void Node::on_proxy_ready(publish::ProxyId proxy) {
   });
 }
 
+// A hook that is gone is a silent bypass: it is put back within one report's time, and counted.
+void Node::repair_hooks() {
+  const auto repaired = kernel_->repair_hooks();
+  if (repaired && *repaired != 0)
+    spdlog::error("kernel: {} hooks were gone and are attached again", *repaired);
+  const std::string problem = repaired ? "" : base::describe(repaired.error());
+  if (problem != last_hook_problem_ && !problem.empty()) spdlog::error("kernel: {}", problem);
+  last_hook_problem_ = problem;
+}
+
 void Node::report() {
   timer_->arm(kReportEvery);
+  repair_hooks();
   Report report;
   report.role = "node";
   report.writer = options_.node;
@@ -199,6 +209,7 @@ void Node::report() {
   if (snapshot_ != nullptr && !taken)
     report.waiting_for.push_back("a proxy that has taken the newest snapshot");
   if (!last_sync_problem_.empty()) report.waiting_for.push_back("kernel tables: " + last_sync_problem_);
+  if (!last_hook_problem_.empty()) report.waiting_for.push_back("kernel hooks: " + last_hook_problem_);
   add_pods(report, enroller_->status());
   if (!enroller_->ready()) report.waiting_for.push_back("every enrolled pod to be captured");
   report.ready = report.waiting_for.empty();

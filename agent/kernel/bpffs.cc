@@ -66,6 +66,16 @@ base::Status make_bpf_directory(const std::string& directory) {
   }
 }
 
+base::Status check_bpf_directory(const std::string& directory) {
+  std::string part = directory;
+  while (!exists(part)) {
+    const size_t end = part.rfind('/');
+    if (end == std::string::npos || end == 0) return check_bpffs("/");
+    part.resize(end);
+  }
+  return check_bpffs(part);
+}
+
 base::Result<base::Fd> lock_directory(const std::string& directory) {
   base::Fd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return base::fail_errno("open " + directory);

@@ -10,6 +10,8 @@ namespace weft::kernel {
 
 // Makes `directory` with its parents, all on a bpf filesystem.
 base::Status make_bpf_directory(const std::string& directory);
+// Whether make_bpf_directory() would find a bpf filesystem; makes nothing.
+base::Status check_bpf_directory(const std::string& directory);
 // One owner of a pin root at a time; the lock dies with its process.
 base::Result<base::Fd> lock_directory(const std::string& directory);
 

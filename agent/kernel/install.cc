@@ -269,12 +269,7 @@ std::vector<std::string> preflight(const Options& options) {
   };
   check(check_btf());
   if (auto cgroup = open_cgroup(options.pods_cgroup); !cgroup) out.push_back(base::describe(cgroup.error()));
-  const bool present = exists(options.pin_root);
-  if (auto pins = make_bpf_directory(options.pin_root); !pins) {
-    check(pins);
-  } else if (!present) {
-    rmdir(options.pin_root.c_str());
-  }
+  check(check_bpf_directory(options.pin_root));
   MapSet maps;
   if (auto hooks = load_hooks(maps, options.mark); !hooks) out.push_back(base::describe(hooks.error()));
   return out;

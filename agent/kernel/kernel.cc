@@ -91,7 +91,9 @@ base::Status Kernel::set_exempt_cgroups(const std::vector<Exempt>& cgroups) {
 }
 
 base::Result<unsigned> Kernel::repair_hooks() {
-  return attach_missing(impl_->installed);
+  TRY_ASSIGN(auto repaired, attach_missing(impl_->installed));
+  impl_->failures.hooks_repaired += repaired;
+  return repaired;
 }
 
 base::Result<std::vector<Counter>> Kernel::counters() const {

@@ -67,6 +67,7 @@ struct Failures {
   uint64_t services_left_out = 0;   // sync(): a full map; the service keeps its last whole table, or has none
   uint64_t pods_left_to_proxy = 0;  // sync(): a full policy map; the proxy judges all their arrivals
   uint64_t writes_failed = 0;       // sync(): any other write
+  uint64_t hooks_repaired = 0;      // repair_hooks(): links that somebody took away
 };
 
 // Owns the pinned state of one node. Owner: the agent's kernel thread; counters() alone may be called from

@@ -184,6 +184,7 @@ TEST_F(Open, ALinkThatSomebodyDetachedOrUnpinnedIsSeenAndRepaired) {
   EXPECT_EQ(*repaired, 2U);
   expect_all_hooks_attached_once();
   EXPECT_EQ(*kernel_->repair_hooks(), 0U);
+  EXPECT_EQ(kernel_->failures().hooks_repaired, 2U);
 }
 
 TEST_F(Open, ANewPodsCgroupTakesTheHooksOver) {
@@ -232,6 +233,10 @@ TEST_F(Open, APodsCgroupThatIsNoneIsRefused) {
 TEST_F(Open, PreflightFindsNothingHereAndNamesWhatIsMissing) {
   EXPECT_TRUE(preflight(options_).empty());
   EXPECT_FALSE(std::filesystem::exists(options_.pin_root)) << "it leaves no trace";
+  options_.pin_root += "/deep/down";
+  EXPECT_TRUE(preflight(options_).empty());
+  options_.pin_root = private_bpffs() + "/weft";
+  EXPECT_FALSE(std::filesystem::exists(options_.pin_root));
   Options wrong = options_;
   wrong.pods_cgroup = "/tmp";
   wrong.pin_root = "/tmp/weft-not-bpf";
