@@ -97,6 +97,7 @@ void PairEnd::reset() {
 }
 
 void PairEnd::send(std::string_view bytes) {
+  if (bytes.empty()) return;
   const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
   const size_t before = faults_->most_per_write;
   faults_->most_per_write = SIZE_MAX;

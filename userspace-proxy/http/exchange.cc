@@ -16,7 +16,7 @@ namespace {
 //                └─────────────┴────────────┴────────────────────────┘
 //                             a local reply, or the source is gone
 //
-// kWaiting: for a stream to an endpoint. kSending: the request goes out, no final response head has come.
+// kWaiting: for a stream to an endpoint (again when the first could not be reached). kSending: the request goes out, no final response head has come.
 // kReplying: the response head was handed on; request body may still flow. kTunnel: raw bytes both ways.
 using Step = Exchange::Step;
 constexpr uint8_t bit(Step step) {
@@ -25,7 +25,7 @@ constexpr uint8_t bit(Step step) {
 constexpr uint8_t kNext[] = {
     /* kIdle     */ bit(Step::kRouting),
     /* kRouting  */ static_cast<uint8_t>(bit(Step::kWaiting) | bit(Step::kOver)),
-    /* kWaiting  */ static_cast<uint8_t>(bit(Step::kSending) | bit(Step::kOver)),
+    /* kWaiting  */ static_cast<uint8_t>(bit(Step::kWaiting) | bit(Step::kSending) | bit(Step::kOver)),
     /* kSending  */
     static_cast<uint8_t>(bit(Step::kWaiting) | bit(Step::kReplying) | bit(Step::kTunnel) | bit(Step::kOver)),
     /* kReplying */ bit(Step::kOver),

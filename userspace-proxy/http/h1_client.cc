@@ -58,6 +58,7 @@ void H1ClientSession::send_head(const RequestHead& head, std::string_view target
                    (head.method == "POST" || head.method == "PUT" || head.method == "PATCH");
   if (head.websocket) {
     upgrade_asked_ = true;
+    request_sent_ = true;  // unless it is agreed to
     how.connection = "Upgrade";
     how.upgrade = "websocket";
   }
@@ -178,6 +179,7 @@ bool H1ClientSession::parse_head() {
   }
   reusable_ = head.keep_alive;
   enter(head.body == Body::kTunnel ? Step::kTunnel : Step::kBody);
+  if (step_ == Step::kTunnel) request_sent_ = false;
   exchange_->on_response_head(head);
   const bool over = head.body == Body::kNone;
   if (over) end_response(nullptr);

@@ -51,6 +51,8 @@ H1Parser::H1Parser(Type type, const Limits& limits, HeadLines& lines)
 int H1Parser::on_headers_complete(llhttp_t* parser) {
   auto& self = *static_cast<H1Parser*>(parser->data);
   self.headers_done_ = true;
+  // Read now: llhttp forgets it as soon as a message without a body is complete.
+  self.framing_ = {(parser->flags & F_CHUNKED) != 0, (parser->flags & F_CONTENT_LENGTH) != 0, parser->content_length};
   return self.head_only_ ? 1 : 0;
 }
 
@@ -90,9 +92,7 @@ void H1Parser::begin_body(Body body, uint64_t length) {
 H1Error H1Parser::read_request(std::string_view bytes, RequestHead& head) {
   head_only_ = false;
   if (const auto error = run_head(bytes)) return error;
-  const Framing framing{(parser_.flags & F_CHUNKED) != 0, (parser_.flags & F_CONTENT_LENGTH) != 0,
-                        parser_.content_length};
-  if (const auto error = http::read_request(bytes, lines_, framing, head)) return error;
+  if (const auto error = http::read_request(bytes, lines_, framing_, head)) return error;
   begin_body(head.body, head.content_length);
   return {};
 }
@@ -101,9 +101,7 @@ H1Error H1Parser::read_response(std::string_view bytes, std::string_view method,
                                 ResponseHead& head) {
   head_only_ = method == "HEAD";
   if (const auto error = run_head(bytes)) return {502, error.details};
-  const Framing framing{(parser_.flags & F_CHUNKED) != 0, (parser_.flags & F_CONTENT_LENGTH) != 0,
-                        parser_.content_length};
-  if (const auto error = http::read_response(bytes, lines_, framing, method, upgrade_asked, head))
+  if (const auto error = http::read_response(bytes, lines_, framing_, method, upgrade_asked, head))
     return error;
   begin_body(head.body, head.content_length);
   return {};

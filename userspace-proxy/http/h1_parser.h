@@ -64,6 +64,7 @@ class H1Parser {
   HeadLines& lines_;
   size_t checked_ = 0;  // of the head or trailers under way
 
+  Framing framing_;  // of the head that was parsed last
   Body body_ = Body::kNone;
   uint64_t left_ = 0;      // of a body with a length
   uint64_t overhead_ = 0;  // chunk lines seen, against the body bytes they brought

@@ -34,7 +34,9 @@ class FakeDialer final : public connect::Dialer {
   std::map<uint16_t, base::Error> refuse;                                  // by port
   std::map<uint16_t, std::deque<std::unique_ptr<test::PairEnd>>> arrived;  // far ends not yet taken
   bool hold = false;                                                       // dials stay under way
+  test::Faults next_faults;
   std::shared_ptr<test::Faults> last_faults;
+  std::vector<test::PairEnd*> near_ends;  // owned by the proxy
 
  private:
   class Pending final : public connect::Dial, private base::IoHandler {
@@ -51,7 +53,9 @@ class FakeDialer final : public connect::Dialer {
       if (const auto refused = dialer_.refuse.find(port_); refused != dialer_.refuse.end())
         return handler_.on_dialled(std::unexpected(refused->second));
       test::TransportPair pair;
+      *pair.faults = dialer_.next_faults;
       dialer_.last_faults = pair.faults;
+      dialer_.near_ends.push_back(pair.near.get());
       dialer_.arrived[port_].push_back(std::move(pair.far));
       handler_.on_dialled(std::move(pair.near));
     }
@@ -98,6 +102,7 @@ struct Rig : testing::Test, ServerOwner, observe::LogSink {
     configure();
     test::TransportPair pair;
     client_faults = pair.faults;
+    near_client = pair.near.get();
     clients.push_back(std::move(pair.far));
     connections.push_back(
         ServerConnection::create(*engine, std::move(pair.near), current_info, tables, *this));
@@ -158,6 +163,7 @@ struct Rig : testing::Test, ServerOwner, observe::LogSink {
   std::shared_ptr<const identify::ConnInfo> current_info;
   std::shared_ptr<const route::Tables> tables;
   std::shared_ptr<test::Faults> client_faults;
+  test::PairEnd* near_client = nullptr;  // owned by the proxy
   std::unique_ptr<Engine> engine;
   std::vector<std::unique_ptr<test::PairEnd>> clients, accepted;
   std::vector<std::unique_ptr<ServerConnection>> connections;
