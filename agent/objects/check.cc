@@ -188,6 +188,7 @@ class Walker {
   }
 
   void unknown(std::span<const Field> fields, const Node::Entry& entry) {
+    if (report_.full()) return report_.error("UnknownField", path_, entry.mark, "unknown field");
     std::vector<std::string_view> names;
     for (const Field& field : fields) names.push_back(field.name);
     const std::string_view meant = closest(entry.key, names);

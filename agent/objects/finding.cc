@@ -41,6 +41,14 @@ std::string to_string(const Finding& finding) {
   return out + finding.message + " [" + finding.code + "]";
 }
 
+std::string clip(std::string text) {
+  constexpr size_t kMost = 500;
+  if (text.size() <= kMost) return text;
+  size_t end = kMost;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // not inside a character
+  return text.substr(0, end) + "...";
+}
+
 bool has_error(const std::vector<Finding>& findings) {
   return std::ranges::any_of(findings, [](const Finding& f) { return f.severity == Severity::kError; });
 }

@@ -58,6 +58,8 @@ struct Finding {
 
 // "httpgo.yaml:12:5: error: spec.http[0].mach: unknown field, did you mean "match"? [UnknownField]"
 [[nodiscard]] std::string to_string(const Finding& finding);
+// Cuts a text that quotes a manifest to a length that fits a log line.
+[[nodiscard]] std::string clip(std::string text);
 [[nodiscard]] bool has_error(const std::vector<Finding>& findings);
 
 }  // namespace weft::objects

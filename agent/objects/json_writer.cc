@@ -7,32 +7,59 @@
 namespace weft::objects {
 namespace {
 
+// Characters that JSON admits as they are but a YAML reader does not, or takes for the end of a line: C1
+// controls, line and paragraph separators, the byte order mark, non-characters. Returns the code point of the
+// sequence at `at`, or 0.
+uint32_t troublesome(std::string_view text, size_t at) {
+  const auto byte = [&](size_t i) -> uint32_t {
+    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0;
+  };
+  if (byte(0) == 0xc2 && byte(1) >= 0x80 && byte(1) < 0xa0) return byte(1);
+  if (byte(0) == 0xe2 && byte(1) == 0x80 && (byte(2) == 0xa8 || byte(2) == 0xa9))
+    return 0x2000 | (byte(2) & 0x3f);
+  if (byte(0) == 0xef && byte(1) == 0xbb && byte(2) == 0xbf) return 0xfeff;
+  if (byte(0) == 0xef && byte(1) == 0xbf && (byte(2) == 0xbe || byte(2) == 0xbf))
+    return 0xffc0 | (byte(2) & 0x3f);
+  return 0;
+}
+
+void write_char(std::string& out, char c) {
+  switch (c) {
+    case '"':
+      out += "\\\"";
+      return;
+    case '\\':
+      out += "\\\\";
+      return;
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
+    default:
+      break;
+  }
+  if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) {
+    out += c;
+    return;
+  }
+  out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
+}
+
 void write_string(std::string& out, std::string_view text) {
   out += '"';
-  for (const char c : text) {
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-          out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
-        } else {
-          out += c;
-        }
+  for (size_t at = 0; at < text.size(); ++at) {
+    const uint32_t code = troublesome(text, at);
+    if (code == 0) {
+      write_char(out, text[at]);
+      continue;
     }
+    out += fmt::format("\\u{:04x}", code);
+    at += code < 0x100 ? 1 : 2;
   }
   out += '"';
 }

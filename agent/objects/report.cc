@@ -3,14 +3,11 @@
 #include <fmt/format.h>
 
 namespace weft::objects {
-namespace {
-constexpr size_t kMaxFindings = 100;
-}
 
 void Report::add(Severity severity, std::string_view code, const std::string& path, Mark mark,
                  std::string message) {
   failed_ |= severity == Severity::kError;
-  if (findings_.size() >= kMaxFindings) {
+  if (full()) {
     ++dropped_;
     return;
   }
@@ -19,8 +16,8 @@ void Report::add(Severity severity, std::string_view code, const std::string& pa
                        .file = file_,
                        .line = mark.line,
                        .column = mark.column,
-                       .path = path,
-                       .message = std::move(message),
+                       .path = clip(path),
+                       .message = clip(std::move(message)),
                        .object = object_});
 }
 

@@ -33,12 +33,16 @@ class Report {
     warn("UnsupportedValue", path, node.mark(), std::move(message));
   }
 
+  // What follows is only counted: no need to word it well.
+  [[nodiscard]] bool full() const { return findings_.size() >= kMaxFindings; }
   [[nodiscard]] bool failed() const { return failed_; }
   [[nodiscard]] const std::string& file() const { return file_; }
   [[nodiscard]] std::vector<Finding> take();
 
  private:
   void add(Severity severity, std::string_view code, const std::string& path, Mark mark, std::string message);
+
+  static constexpr size_t kMaxFindings = 100;
 
   std::string file_;
   std::optional<ObjectKey> object_;

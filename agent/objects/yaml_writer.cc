@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "agent/objects/node.h"
 
@@ -17,8 +18,9 @@ bool plain_is_safe(std::string_view text) {
   const bool harmless = std::ranges::all_of(
       text, [&](char c) { return letter(c) || digit(c) || std::string_view("-_./+@").contains(c); });
   if (!harmless || !resolve_plain(text).is_string()) return false;
-  // Dates and base-60 numbers are strings for kubectl but not for every reader.
-  return std::ranges::any_of(text, letter) || !digit(text.front()) || std::ranges::count(text, '.') > 1;
+  // Numbers with one dot or none were told apart above; dates and base-60 numbers are strings for kubectl but
+  // not for every reader, and "..." ends a document.
+  return std::ranges::any_of(text, letter) || (digit(text.front()) && std::ranges::count(text, '.') > 1);
 }
 
 struct Writer {
@@ -29,10 +31,23 @@ struct Writer {
       out += node.as_string();
       return;
     }
-    out += to_json(node, 0);
+    const double real = node.as_real();
+    if (node.kind() != Node::Kind::kFloat || std::isfinite(real)) {
+      out += to_json(node, 0);
+      return;
+    }
+    out += std::isnan(real) ? ".nan" : real > 0 ? ".inf" : "-.inf";
   }
 
-  void write_key(std::string_view key) const { write_scalar(Node::string(std::string(key))); }
+  // Readers give up looking for the ':' of a key after 1024 characters, unless "?" announces it.
+  void write_key(std::string_view key, size_t indent) const {
+    const bool is_long = key.size() > 128;
+    if (is_long) out += "? ";
+    write_scalar(Node::string(std::string(key)));
+    if (!is_long) return;
+    out += '\n';
+    out.append(indent, ' ');
+  }
 
   [[nodiscard]] static bool is_block(const Node& node) {
     return (node.is_mapping() && !node.entries().empty()) || (node.is_sequence() && !node.items().empty());
@@ -43,7 +58,7 @@ struct Writer {
     for (const Node::Entry& entry : node.entries()) {
       if (!first_is_placed) out.append(indent, ' ');
       first_is_placed = false;
-      write_key(entry.key);
+      write_key(entry.key, indent);
       out += ':';
       if (!is_block(entry.value)) {
         out += ' ';

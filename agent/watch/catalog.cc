@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 #include <utility>
 
@@ -181,20 +182,20 @@ const std::string* Catalog::speaker(const Claim& claim) const {
   return first == claim.files.end() ? nullptr : &*first;
 }
 
-void Catalog::settle(const ObjectKey& key, std::vector<Event>& events) {
+void Catalog::settle(const ObjectKey& key, std::vector<Event>& removals, std::vector<Event>& upserts) {
   const auto place = claims_.find(key);
   if (place == claims_.end()) return;
   Claim& claim = place->second;
   const std::string* path = speaker(claim);
   if (!path) {
-    if (claim.emitted) events.emplace_back(Remove{key});
+    if (claim.emitted) removals.emplace_back(Remove{key});
     claims_.erase(place);
     return;
   }
   const Held& held = files_.at(*path).held.at(key);
   if (held.object == claim.emitted) return;
   claim.emitted = held.object;
-  events.emplace_back(Upsert{key, held.object, held.warnings});
+  upserts.emplace_back(Upsert{key, held.object, held.warnings});
 }
 
 std::vector<Finding> Catalog::findings_of(const std::string& path, const File& file) const {
@@ -225,10 +226,10 @@ std::vector<Finding> Catalog::findings_of(const std::string& path, const File& f
 }
 
 std::vector<Event> Catalog::commit() {
-  std::vector<Event> events;
-  for (const ObjectKey& key : std::exchange(touched_keys_, {})) settle(key, events);
   // Removals first: an address or a name that changes hands is free before it is taken.
-  std::ranges::stable_partition(events, [](const Event& e) { return std::holds_alternative<Remove>(e); });
+  std::vector<Event> events, upserts;
+  for (const ObjectKey& key : std::exchange(touched_keys_, {})) settle(key, events, upserts);
+  std::ranges::move(upserts, std::back_inserter(events));
   for (const std::string& path : std::exchange(touched_files_, {})) {
     const auto place = files_.find(path);
     if (place == files_.end()) continue;

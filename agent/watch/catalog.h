@@ -62,7 +62,7 @@ class Catalog {
   void claim(const objects::ObjectKey& key, const std::string& path);
   void unclaim(const objects::ObjectKey& key, const std::string& path);
   [[nodiscard]] const std::string* speaker(const Claim& claim) const;
-  void settle(const objects::ObjectKey& key, std::vector<Event>& events);
+  void settle(const objects::ObjectKey& key, std::vector<Event>& removals, std::vector<Event>& upserts);
   [[nodiscard]] std::vector<objects::Finding> findings_of(const std::string& path, const File& file) const;
 
   objects::DecodeOptions decode_;

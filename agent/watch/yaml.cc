@@ -261,7 +261,7 @@ class Reader {
               .file = file_,
               .line = mark.line,
               .column = mark.column,
-              .message = std::move(message)};
+              .message = objects::clip(std::move(message))};
   }
 
   void syntax_error() {

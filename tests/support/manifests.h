@@ -1,5 +1,8 @@
 #pragma once
 // Manifests as text in a test -> objects and findings.
+#include <gtest/gtest.h>
+
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +34,26 @@ inline std::vector<objects::Finding> findings_of(std::string_view yaml) {
 inline std::string brief(const objects::Finding& finding) {
   return std::to_string(finding.line) + ":" + std::to_string(finding.column) + " " + finding.code +
          (finding.path.empty() ? "" : " " + finding.path);
+}
+
+// A manifest and the one finding it deserves.
+struct FindingRow {
+  const char* name;
+  const char* yaml;
+  const char* place;    // brief() of it
+  const char* message;  // a part of its message
+};
+
+inline void expect_findings(std::span<const FindingRow> rows, objects::Severity severity) {
+  for (const FindingRow& row : rows) {
+    const auto findings = findings_of(row.yaml);
+    ASSERT_EQ(findings.size(), 1u) << row.name << (findings.empty() ? "" : ": " + to_string(findings[1]));
+    const std::string whole = std::string(row.name) + ": " + to_string(findings[0]);
+    EXPECT_EQ(brief(findings[0]), row.place) << whole;
+    EXPECT_NE(findings[0].message.find(row.message), std::string::npos) << whole;
+    EXPECT_EQ(findings[0].severity, severity) << whole;
+    EXPECT_EQ(findings[0].file, "test.yaml") << whole;
+  }
 }
 
 }  // namespace weft::test
