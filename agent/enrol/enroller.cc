@@ -109,29 +109,50 @@ void Enroller::open_waiting() {
 
 void Enroller::take_in(std::unique_ptr<PodNetns> netns, const DesiredPod& desired) {
   const uint64_t cookie = netns->cookie();
-  const auto old = inherited_.find(cookie);
-  const bool inherited = old != inherited_.end() && (old->second.flags & kMoment) == kMoment;
-  if (old != inherited_.end()) inherited_.erase(old);
-  // Another pod's namespace, or one that this agent knows under another path: the newest word counts.
-  if (auto known = pods_.extract(cookie); !known.empty()) loop_.retire(std::move(known.mapped()));
-  pods_.emplace(cookie, std::make_unique<PodKeeper>(*this, std::move(netns), desired, inherited));
+  const auto inherited = inherited_.extract(cookie);
+  bool captured = !inherited.empty() && (inherited.mapped().flags & kMoment) == kMoment;
+  // A namespace that is known under another path or name: the newest word counts, and it stays captured.
+  if (auto known = pods_.extract(cookie); !known.empty()) {
+    const Pod& before = known.mapped()->pod();
+    captured = captured || before.step() == Step::kArmed;
+    if (before.key().name != desired.name) doors_.outlet.remove_pod(before.key());
+    loop_.retire(std::move(known.mapped()));
+  }
+  make_room(desired.entry.listener_slot);
+  pods_.emplace(cookie, std::make_unique<PodKeeper>(*this, std::move(netns), desired, captured));
+}
+
+// A pod's place in the tables is given to another while it still lingers: its last connections go down with
+// it.
+void Enroller::make_room(uint32_t listener_slot) {
+  for (auto& [cookie, keeper] : pods_) {
+    const Pod& pod = keeper->pod();
+    if (pod.step() == Step::kLingering && pod.desired().entry.listener_slot == listener_slot)
+      keeper->abandon();
+  }
+  drop_gone();
 }
 
 void Enroller::release_inherited() {
-  for (const auto& [cookie, entry] : inherited_) {
-    auto netns = doors_.find(cookie);
-    if (netns) {
+  while (!inherited_.empty()) {
+    const auto [cookie, entry] = *inherited_.begin();
+    if (auto netns = doors_.find(cookie)) {
       spdlog::info("enrol: a pod of an earlier agent (netns {}) leaves the mesh", cookie);
       take_in(std::move(*netns), {.name = "unknown/unknown", .entry = entry});
       pods_.at(cookie)->release();
       continue;
     }
-    for (uint32_t i = 0; i < WEFT_LISTENERS_PER_POD; ++i)
-      (void)doors_.kernel.clear_listener(entry.listener_slot + i);
-    (void)doors_.kernel.detach_pod(cookie);
-    (void)doors_.kernel.remove_pod(cookie);
+    clear_tables(cookie, entry);
+    inherited_.erase(cookie);
   }
-  inherited_.clear();
+}
+
+// Of a pod whose namespace nobody can enter any more.
+void Enroller::clear_tables(uint64_t cookie, const weft_pod& entry) {
+  for (uint32_t i = 0; i < WEFT_LISTENERS_PER_POD; ++i)
+    (void)doors_.kernel.clear_listener(entry.listener_slot + i);
+  (void)doors_.kernel.detach_pod(cookie);
+  (void)doors_.kernel.remove_pod(cookie);
 }
 
 void Enroller::keep_all() {

@@ -77,7 +77,9 @@ class Enroller final : public publish::PublisherEvents {
   void tick();
   void open_waiting();
   void take_in(std::unique_ptr<PodNetns> netns, const DesiredPod& desired);
+  void make_room(uint32_t listener_slot);
   void release_inherited();
+  void clear_tables(uint64_t cookie, const weft_pod& entry);
   void keep_all();
   void drop_gone();
   void account(base::Nanos passed);

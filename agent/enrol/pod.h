@@ -64,7 +64,10 @@ class Pod {
   base::Status check(bool thorough, RepairCounts& repairs);
 
   [[nodiscard]] Step step() const { return step_; }
-  [[nodiscard]] bool is_in_place() const { return netns_->is_at(desired_.netns_path); }
+  // Its namespace is still where the sandbox said; one that nobody named stays until its connections end.
+  [[nodiscard]] bool is_in_place() const {
+    return desired_.netns_path.empty() || netns_->is_at(desired_.netns_path);
+  }
   [[nodiscard]] const DesiredPod& desired() const { return desired_; }
   [[nodiscard]] const model::PodKey& key() const { return key_; }
   [[nodiscard]] PodNetns& netns() { return *netns_; }

@@ -7,7 +7,7 @@ namespace weft::model {
 
 inline constexpr size_t kMaxHead = 64u << 10;
 inline constexpr size_t kMaxElement = 4u << 20;  // one cluster with 100,000 endpoints fits
-inline constexpr size_t kMaxDecodedBytes = 256u << 20;
+inline constexpr size_t kMaxDecodedBytes = 128u << 20;
 inline constexpr size_t kMaxWorkloads = 500'000;
 inline constexpr size_t kMaxServices = 100'000;
 inline constexpr size_t kMaxClusters = 400'000;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/support/enrol_fakes.h"
 #include "tests/support/fake_clock.h"
 
@@ -306,6 +308,31 @@ TEST_F(EnrollerTest, a_sandbox_made_anew_under_the_same_path_is_a_new_pod) {
   EXPECT_FALSE(kernel.entries.contains(100));
   EXPECT_TRUE(kernel.entries.contains(101));
   EXPECT_EQ(outlet.gone, (std::vector<model::PodKey>{{"dev/web", 100}}));
+}
+
+TEST_F(EnrollerTest, a_namespace_known_under_another_path_stays_captured) {
+  make_captured();
+  const auto place = places["/run/netns/web"];
+  places["/run/netns/other"] = place;
+  place->path = "/run/netns/other";
+  DesiredPod moved = web_pod();
+  moved.netns_path = "/run/netns/other";
+  enroller->enrol({moved});
+  EXPECT_EQ(std::ranges::count(diary, "entry off"), 0);
+  EXPECT_EQ(kernel.entries.at(100).flags & WEFT_POD_MARKING, uint32_t{WEFT_POD_MARKING});
+}
+
+TEST_F(EnrollerTest, a_lingering_pod_gives_its_place_to_the_next_owner_of_its_slots) {
+  make_captured();
+  places["/run/netns/web"]->marked = 1;
+  add_place("/run/netns/next", 300);
+  DesiredPod next = web_pod();
+  next.name = "dev/next";
+  next.netns_path = "/run/netns/next";
+  enrol({next});
+  EXPECT_FALSE(kernel.entries.contains(100));
+  EXPECT_EQ(kernel.slots, (std::set<uint32_t>{8, 10, 12}));
+  EXPECT_TRUE(kernel.entries.contains(300));
 }
 
 TEST(DesiredPodsTest, pair_local_pods_with_their_entries_and_leave_out_those_without_room) {

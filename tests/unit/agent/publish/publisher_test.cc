@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <functional>
 #include <map>
@@ -243,6 +245,23 @@ TEST_F(PublisherTest, a_peer_that_talks_nonsense_or_out_of_turn_is_cut_off_and_c
   }
   EXPECT_EQ(publisher->counters().invalid_packets, cut);
   EXPECT_TRUE(told.ready.empty());
+}
+
+TEST_F(PublisherTest, a_peer_of_another_user_is_refused_and_counted) {
+  ASSERT_EQ(geteuid(), 0u) << "only root can play another user";
+  ASSERT_EQ(chmod(dir.path().c_str(), 0755), 0);
+  ASSERT_EQ(chmod((dir / "agent.sock").c_str(), 0666), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (setuid(65534) != 0) _exit(2);
+    const auto client = base::connect_seqpacket(dir / "agent.sock");
+    _exit(client ? 0 : 3);
+  }
+  ASSERT_TRUE(until([&] { return publisher->counters().proxies_refused == 1; }));
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0) << "it could connect, but was not heard";
+  EXPECT_EQ(publisher->counters().proxies_accepted, 0u);
 }
 
 TEST_F(PublisherTest, the_socket_file_has_the_mode_that_was_asked_for) {

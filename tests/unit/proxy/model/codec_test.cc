@@ -105,7 +105,7 @@ TEST(CodecTest, small_bytes_that_stand_for_much_memory_are_refused) {
   std::string route;
   for (size_t i = 0; i < kMaxList; ++i) route += std::string("\x1a\x00", 2);
   wire::VirtualHost host;
-  for (int i = 0; i < 12; ++i) ASSERT_TRUE(host.add_routes()->ParseFromString(route));
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(host.add_routes()->ParseFromString(route));
   wire::Snapshot message;
   message.set_format(kSnapshotFormat);
   *message.add_route_tables()->add_hosts() = host;
