@@ -62,7 +62,38 @@ class Echo {
   std::thread thread_;
 };
 
+// Answers one HTTP/1.1 request a connection with the request's head as the body.
+class HttpMirror {
+ public:
+  explicit HttpMirror(base::Fd listener) : listener_(std::move(listener)), thread_([this] { run(); }) {}
+  ~HttpMirror() {
+    ::shutdown(listener_.get(), SHUT_RDWR);
+    thread_.join();
+  }
+
+ private:
+  void run() {
+    while (true) {
+      base::Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      if (!fd) return;
+      std::string head;
+      char block[4096];
+      while (head.find("\r\n\r\n") == std::string::npos) {
+        const ssize_t n = ::recv(fd.get(), block, sizeof block, 0);
+        if (n <= 0) break;
+        head.append(block, static_cast<size_t>(n));
+      }
+      if (head.empty()) continue;
+      send_all(fd.get(), "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: " +
+                             std::to_string(head.size()) + "\r\n\r\n" + head);
+    }
+  }
+  base::Fd listener_;
+  std::thread thread_;
+};
+
 struct ProxyTest : testing::Test {
+  void TearDown() override { EXPECT_TRUE(world.ended() || world.alive()) << "the proxy has died"; }
   ProxyWorld world;
 };
 
@@ -248,6 +279,23 @@ TEST_F(ProxyTest, metrics_tell_of_open_connections_and_of_bytes_under_way) {
   EXPECT_EQ(value_of("istio_tcp_connections_opened_total"), "1") << metrics;
   EXPECT_EQ(value_of("istio_tcp_received_bytes_total"), "5");
   EXPECT_EQ(value_of("istio_tcp_connections_closed_total"), "");
+}
+
+TEST_F(ProxyTest, a_service_with_a_route_table_is_served_as_http) {
+  HttpMirror mirror(world.listen_in_pod("10.9.1.2:7000"));
+  EXPECT_NE(world.ask("15000", "/logging?access=on", "POST").find("access log on"), std::string::npos);
+  const base::Fd client = world.connect_captured("10.96.0.4:80");
+  send_all(client.get(), "GET /hello?x=1 HTTP/1.1\r\nHost: http.dev\r\nConnection: close\r\n\r\n");
+  const std::string answer = read_to_end(client.get());
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 ")) << answer;
+  EXPECT_NE(answer.find("GET /hello?x=1 HTTP/1.1"), std::string::npos) << answer;
+  EXPECT_TRUE(eventually([&] {
+    return world.access_log().find("\"GET /hello?x=1 HTTP/1.1\" 200 - via_upstream") != std::string::npos;
+  })) << world.access_log();
+  const std::string metrics = world.ask("15020", "/metrics");
+  EXPECT_NE(metrics.find("istio_requests_total{reporter=\"source\",source_workload=\"app\""),
+            std::string::npos)
+      << metrics;
 }
 
 TEST_F(ProxyTest, sigterm_lets_a_running_connection_end_and_then_exits) {

@@ -254,6 +254,12 @@ std::string ProxyWorld::access_log() {
   return text.str();
 }
 
+bool ProxyWorld::alive() const {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(proxy_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == 0;
+}
+
 int ProxyWorld::end_proxy() {
   ::kill(proxy_, SIGTERM);
   int status = 0;

@@ -45,6 +45,8 @@ class ProxyWorld {
   [[nodiscard]] std::string access_log();
   // Ends the proxy by SIGTERM; its exit code.
   int end_proxy();
+  [[nodiscard]] bool ended() const { return proxy_ < 0; }
+  [[nodiscard]] bool alive() const;
 
  private:
   void add_captured(const std::string& address, model::ListenerKind kind);

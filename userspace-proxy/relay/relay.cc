@@ -1,6 +1,9 @@
 #include "userspace-proxy/relay/relay.h"
 
+#include <fcntl.h>
 #include <poll.h>
+
+#include <cerrno>
 
 namespace weft::relay {
 namespace {
@@ -31,11 +34,11 @@ bool legal(Step from, Step to) {
   return kLegal[static_cast<size_t>(from)][static_cast<size_t>(to)];
 }
 
-Relay::Relay(base::Loop& loop, std::span<char> scratch, std::unique_ptr<base::Transport> source,
+Relay::Relay(base::Loop& loop, const Workbench& bench, std::unique_ptr<base::Transport> source,
              std::unique_ptr<base::Transport> destination, RelayOwner& owner)
     : loop_(loop),
       owner_(owner),
-      scratch_(scratch),
+      bench_(bench),
       source_(std::move(source)),
       destination_(std::move(destination)),
       outward_{source_.get(), destination_.get(), Cause::kSourceReset, Cause::kDestinationReset},
@@ -45,6 +48,8 @@ Relay::Relay(base::Loop& loop, std::span<char> scratch, std::unique_ptr<base::Tr
 
 Relay::~Relay() {
   if (yielded_) loop_.forget(this);
+  end_bulk(outward_);
+  end_bulk(homeward_);
 }
 
 void Relay::start() {
@@ -60,12 +65,12 @@ void Relay::abort() {
 
 void Relay::Side::on_readable() {
   relay.pump(reads);
-  if (!relay.over() && !reads.held.empty() && is_broken(*reads.from))
+  if (!relay.over() && reads.blocked() && is_broken(*reads.from))
     relay.break_off(reads.from_reset, ECONNRESET);
 }
 
 void Relay::Side::on_writable() {
-  if (!writes.held.empty()) relay.pump(writes);
+  if (writes.blocked()) relay.pump(writes);
 }
 
 void Relay::on_io(uint32_t) {
@@ -77,9 +82,9 @@ void Relay::on_io(uint32_t) {
 void Relay::pump(Lane& lane) {
   for (int round = 0; round < kRoundsPerTurn; ++round) {
     if (over() || lane.end_passed) return;
-    if (flush_held(lane) == Flow::kWait) return;
+    if (flush_held(lane) == Flow::kWait || empty_pipe(lane) == Flow::kWait) return;
     if (lane.end_seen) return pass_end(lane);
-    if (read_once(lane) == Flow::kWait) return;
+    if ((lane.pipe ? fill_pipe(lane) : read_once(lane)) == Flow::kWait) return;
   }
   if (yielded_) return;
   yielded_ = true;
@@ -87,7 +92,7 @@ void Relay::pump(Lane& lane) {
 }
 
 Relay::Flow Relay::read_once(Lane& lane) {
-  const base::Io io = lane.from->read(scratch_);
+  const base::Io io = lane.from->read(bench_.scratch);
   switch (io.kind) {
     case base::Io::Kind::kWouldBlock:
       return Flow::kWait;
@@ -100,7 +105,53 @@ Relay::Flow Relay::read_once(Lane& lane) {
     case base::Io::Kind::kBytes:
       break;
   }
-  return write_out(lane, scratch_.first(io.bytes));
+  const Flow flow = write_out(lane, bench_.scratch.first(io.bytes));
+  if (flow == Flow::kGoOn && io.bytes == bench_.scratch.size()) begin_bulk(lane);
+  return flow;
+}
+
+void Relay::begin_bulk(Lane& lane) {
+  if (lane.from->raw_fd() >= 0 && lane.to->raw_fd() >= 0) lane.pipe = bench_.pipes.take();
+}
+
+void Relay::end_bulk(Lane& lane) {
+  if (!lane.pipe) return;
+  bench_.pipes.give_back(std::move(*lane.pipe), lane.in_pipe == 0);
+  lane.pipe.reset();
+  lane.in_pipe = 0;
+}
+
+// REQUIRES: the pipe is there and empty.
+Relay::Flow Relay::fill_pipe(Lane& lane) {
+  const ssize_t n = ::splice(lane.from->raw_fd(), nullptr, lane.pipe->writer.get(), nullptr, Pipes::kCapacity,
+                             SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  if (n > 0) {
+    lane.in_pipe = static_cast<size_t>(n);
+    return Flow::kGoOn;
+  }
+  const int error = n < 0 ? errno : 0;
+  end_bulk(lane);
+  lane.end_seen = n == 0;
+  if (lane.end_seen) return Flow::kGoOn;
+  if (error == EINTR) return Flow::kGoOn;
+  if (error != EAGAIN) break_off(lane.from_reset, error);
+  return Flow::kWait;
+}
+
+Relay::Flow Relay::empty_pipe(Lane& lane) {
+  while (lane.in_pipe > 0) {
+    const ssize_t n = ::splice(lane.pipe->reader.get(), nullptr, lane.to->raw_fd(), nullptr, lane.in_pipe,
+                               SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return Flow::kWait;
+    if (n <= 0) {
+      break_off(lane.to_reset, n < 0 ? errno : EPIPE);
+      return Flow::kWait;
+    }
+    lane.bytes += static_cast<size_t>(n);
+    lane.in_pipe -= static_cast<size_t>(n);
+  }
+  return Flow::kGoOn;
 }
 
 // Writes what the other side takes and holds the rest.

@@ -7,6 +7,7 @@
 #include "userspace-proxy/base/buffer.h"
 #include "userspace-proxy/base/loop.h"
 #include "userspace-proxy/base/transport.h"
+#include "userspace-proxy/relay/pipes.h"
 
 namespace weft::relay {
 
@@ -34,14 +35,21 @@ class RelayOwner {
   virtual void on_relay_end(Relay& relay) = 0;
 };
 
+// What a worker's relays share; used by one at a time.
+struct Workbench {
+  std::span<char> scratch;
+  Pipes& pipes;
+};
+
 // Copies bytes both ways between two transports until both have ended or one was reset. Half-closes and
 // resets are passed on. Bytes that cannot be written at once are held, at most one scratch block per
-// direction, and nothing more is read until they are gone; an idle relay holds no buffer. Owned by a
-// connection, lives in its worker's thread.
+// direction, and nothing more is read until they are gone; an idle relay holds no buffer. A direction that
+// fills the whole scratch block at one read carries bulk: it goes on through a pipe (splice), until the pipe
+// and the source are empty. Owned by a connection, lives in its worker's thread.
 class Relay final : private base::IoHandler {
  public:
-  // `scratch` is the worker's, shared by all its relays. `loop`, `scratch` and `owner` outlive the relay.
-  Relay(base::Loop& loop, std::span<char> scratch, std::unique_ptr<base::Transport> source,
+  // `loop`, what `bench` names and `owner` outlive the relay.
+  Relay(base::Loop& loop, const Workbench& bench, std::unique_ptr<base::Transport> source,
         std::unique_ptr<base::Transport> destination, RelayOwner& owner);
   ~Relay() override;
 
@@ -63,9 +71,12 @@ class Relay final : private base::IoHandler {
     base::Transport* from;
     base::Transport* to;
     Cause from_reset, to_reset;  // whom to blame when that end breaks
-    base::Buffer held{0};        // read, not yet written; its capacity is 0 when there is nothing
+    std::optional<Pipe> pipe{};  // while bulk is under way; then `held` is empty
+    size_t in_pipe = 0;
+    base::Buffer held{0};  // read, not yet written; its capacity is 0 when there is nothing
     uint64_t bytes = 0;
     bool end_seen = false, end_passed = false;
+    [[nodiscard]] bool blocked() const { return !held.empty() || in_pipe > 0; }
   };
   // Tells the two transports' notifications apart.
   struct Side final : base::TransportHandler {
@@ -82,6 +93,10 @@ class Relay final : private base::IoHandler {
   void on_io(uint32_t events) override;  // called again after yielding
   void pump(Lane& lane);
   [[nodiscard]] Flow read_once(Lane& lane);
+  [[nodiscard]] Flow fill_pipe(Lane& lane);
+  [[nodiscard]] Flow empty_pipe(Lane& lane);
+  void begin_bulk(Lane& lane);
+  void end_bulk(Lane& lane);
   [[nodiscard]] Flow write_out(Lane& lane, std::span<const char> bytes);
   [[nodiscard]] Flow flush_held(Lane& lane);
   void pass_end(Lane& lane);
@@ -91,7 +106,7 @@ class Relay final : private base::IoHandler {
 
   base::Loop& loop_;
   RelayOwner& owner_;
-  std::span<char> scratch_;
+  const Workbench bench_;
   std::unique_ptr<base::Transport> source_, destination_;
   Lane outward_, homeward_;
   Side source_side_, destination_side_;

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <initializer_list>
@@ -42,6 +43,8 @@ constexpr Allowed kAllowed[] = {
     {SCMP_SYS(recvmsg), "descriptors from the agent"},
     {SCMP_SYS(sendmsg), "write a connection; answer the agent"},
     {SCMP_SYS(sendto), "the same, for plain send()"},
+    {SCMP_SYS(pipe2), "carry bulk"},
+    {SCMP_SYS(splice), "carry bulk"},
     {SCMP_SYS(shutdown), "pass a half-close on"},
     {SCMP_SYS(getsockname), "the original destination"},
     {SCMP_SYS(getpeername), "the source"},
@@ -94,6 +97,9 @@ base::Status allow_with_arguments(scmp_filter_ctx context) {
   for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)})
     TRY(check(seccomp_rule_add(context, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)),
               "mmap"));
+  // No file is opened any more. Refused and not fatal, because the C library's allocator tries to read
+  // /proc/sys/vm/overcommit_memory when it gives memory back, and goes on without.
+  TRY(check(seccomp_rule_add(context, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 0), "openat"));
   // Threads, not processes. The C library falls back to clone() when clone3() is not there.
   TRY(check(seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
                              SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)),

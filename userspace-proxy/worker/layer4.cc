@@ -63,8 +63,8 @@ void Layer4::on_dialled(base::Result<std::unique_ptr<base::Transport>> outcome) 
   if (const auto local = base::local_address((*outcome)->raw_fd())) local_ = *local;
   enter(Step::kRelaying);
   relay::RelayOwner& owner = *this;
-  relay_ = std::make_unique<relay::Relay>(tools_.loop, tools_.scratch, std::move(source_),
-                                          std::move(*outcome), owner);
+  relay_ = std::make_unique<relay::Relay>(tools_.loop, tools_.bench, std::move(source_), std::move(*outcome),
+                                          owner);
   relay_->start();
 }
 

@@ -16,7 +16,7 @@ namespace weft::worker {
 // What a worker lends to its connections; outlives them.
 struct Tools {
   base::Loop& loop;
-  std::span<char> scratch;
+  relay::Workbench bench;
   connect::Dialer& dialer;
   observe::Recorder& recorder;
   std::minstd_rand& random;

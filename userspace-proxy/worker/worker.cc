@@ -126,7 +126,7 @@ void Worker::serve_http(identify::ConnInfo info, std::unique_ptr<base::Transport
 }
 
 void Worker::serve_layer4(identify::ConnInfo info, std::unique_ptr<base::Transport> transport) {
-  const Tools tools{*loop_, scratch_, dialer_, recorder_, random_};
+  const Tools tools{*loop_, {scratch_, pipes_}, dialer_, recorder_, random_};
   Layer4Owner& owner = *this;
   layer4_.push_front(std::make_unique<Layer4>(tools, std::move(info), std::move(transport), owner));
   Layer4& started = *layer4_.front();

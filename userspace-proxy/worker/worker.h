@@ -88,6 +88,7 @@ class Worker final : private listen::Receiver,
   WorkerEvents& events_;
   const WorkerOptions options_;
   std::vector<char> scratch_;
+  relay::Pipes pipes_;
   std::minstd_rand random_;
   observe::Metrics metrics_;
   observe::AccessLog log_;

@@ -13,7 +13,8 @@ constexpr size_t kScratch = 1024;
 
 struct RelayTest : testing::Test, RelayOwner {
   void SetUp() override {
-    relay = std::make_unique<Relay>(*loop, scratch, std::make_unique<test::FakeTransport>(source),
+    relay = std::make_unique<Relay>(*loop, Workbench{scratch, pipes},
+                                    std::make_unique<test::FakeTransport>(source),
                                     std::make_unique<test::FakeTransport>(destination), *this);
   }
   void on_relay_end(Relay&) override { ++ends; }
@@ -21,6 +22,7 @@ struct RelayTest : testing::Test, RelayOwner {
   base::SystemClock clock;
   std::unique_ptr<base::Loop> loop = std::move(*base::Loop::create(clock));
   std::vector<char> scratch = std::vector<char>(kScratch);
+  Pipes pipes;
   test::FarEnd source, destination;
   std::unique_ptr<Relay> relay;
   int ends = 0;

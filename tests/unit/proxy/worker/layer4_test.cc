@@ -69,8 +69,9 @@ struct Layer4Test : testing::Test, Layer4Owner {
         *config->index, {.kind = kind, .pod = "dev/web", .original = at(original), .peer = at(peer)});
     info.started = clock.now();
     Layer4Owner& owner = *this;
-    connection = std::make_unique<Layer4>(Tools{*loop, scratch, dialer, recorder, random}, std::move(info),
-                                          std::make_unique<test::FakeTransport>(source), owner);
+    connection =
+        std::make_unique<Layer4>(Tools{*loop, {scratch, pipes}, dialer, recorder, random}, std::move(info),
+                                 std::make_unique<test::FakeTransport>(source), owner);
     connection->start(*config);
   }
   void connected() { dialer.handler->on_dialled(std::make_unique<test::FakeTransport>(destination)); }
@@ -82,6 +83,7 @@ struct Layer4Test : testing::Test, Layer4Owner {
   base::SystemClock clock;
   std::unique_ptr<base::Loop> loop = std::move(*base::Loop::create(clock));
   std::vector<char> scratch = std::vector<char>(4096);
+  relay::Pipes pipes;
   FakeDialer dialer;
   observe::Metrics metrics;
   Lines lines;
