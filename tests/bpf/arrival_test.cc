@@ -15,7 +15,7 @@ class Arrival : public PodsTest {
   // Whether the server's refusing listener got the call: the application then feels a reset.
   [[nodiscard]] bool refused(uint16_t port) const {
     const Dialled call = call_server(port);
-    base::Fd connection = accept_at(server, refusing(), std::chrono::milliseconds(50));
+    base::Fd connection = accept_at(server, refusing());
     if (call.error != 0 || !connection) return false;
     reset_connection(std::move(connection));
     char byte = 0;
@@ -24,7 +24,7 @@ class Arrival : public PodsTest {
   [[nodiscard]] bool admitted(uint16_t port) const {
     const base::Fd app = app_at(server, port);
     const Dialled call = call_server(port);
-    return call.error == 0 && accept_from(app.get(), std::chrono::milliseconds(50)).valid();
+    return call.error == 0 && accept_from(app.get()).valid();
   }
   [[nodiscard]] uint32_t socket_mark() const { return world.mark; }
 };
@@ -118,13 +118,13 @@ TEST_P(Arrival, ARecordOfAFormerPodIsNotBelieved) {
   };
   world.hooks.put("attested", tuple, old);
   Dialled call = dial_from(stranger, server.at(speech(), 8081), kNoAnswer, from_5555);
-  EXPECT_TRUE(accept_from(app.get(), std::chrono::milliseconds(50))) << "believed while the pod is the same";
+  EXPECT_TRUE(accept_from(app.get())) << "believed while the pod is the same";
   reset_connection(std::move(call.socket));
   client.entry.generation = 2;
   world.write(client);
   world.hooks.put("attested", tuple, old);
   call = dial_from(stranger, server.at(speech(), 8081), kNoAnswer, from_5555);
-  EXPECT_TRUE(accept_at(server, refusing(), std::chrono::milliseconds(50)));
+  EXPECT_TRUE(accept_at(server, refusing()));
   EXPECT_EQ(count(WEFT_COUNTER_lookup_record_stale), 1U);
 }
 
@@ -267,18 +267,18 @@ TEST_P(Arrival, AFurtherAddressOfThePodIsItsOwnFromInside) {
   const base::Fd app = listen_at(server.place(), further);
   // From the address itself, and from the pod's own one.
   EXPECT_EQ(dial_from(server, further, kNoAnswer).error, 0);
-  EXPECT_TRUE(accept_from(app.get(), std::chrono::milliseconds(50)));
+  EXPECT_TRUE(accept_from(app.get()));
   const Dialled own = dial_from(server, further, kNoAnswer, [&](int socket) {
     sockaddr_storage storage{};
     const socklen_t length = to_sockaddr(speech(), server.at(speech(), 0), &storage);
     ASSERT_EQ(::bind(socket, reinterpret_cast<sockaddr*>(&storage), length), 0);
   });
   EXPECT_EQ(own.error, 0);
-  EXPECT_TRUE(accept_from(app.get(), std::chrono::milliseconds(50)));
+  EXPECT_TRUE(accept_from(app.get()));
   // From outside it is judged like the pod's own, where the interface can be seen; else it stays shut.
   add_server_flags(WEFT_POD_STRICT);
   const Dialled outside = dial_from(stranger, further, kNoAnswer);
-  EXPECT_EQ(accept_at(server, refusing(), std::chrono::milliseconds(50)).valid(), GetParam().has_ifindex);
+  EXPECT_EQ(accept_at(server, refusing(), kNoAnswer).valid(), GetParam().has_ifindex);
   EXPECT_EQ(outside.error, GetParam().has_ifindex ? 0 : ECONNREFUSED);
 }
 

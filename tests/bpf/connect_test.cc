@@ -7,7 +7,7 @@ namespace weft::test {
 namespace {
 
 class Connect : public PodsTest {};
-INSTANTIATE_TEST_SUITE_P(Each, Connect, kEveryCase, name_of_case);
+INSTANTIATE_TEST_SUITE_P(Each, Connect, kEverySpeech, name_of_case);
 
 TEST_P(Connect, AServiceIsRewrittenToItsBackendAndLooksLikeTheService) {
   world.put_service(vip(), IPPROTO_TCP, 0, {server_at(8080)});

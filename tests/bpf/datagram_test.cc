@@ -54,10 +54,7 @@ class Datagram : public PodsTest {
     EXPECT_EQ(send_to(app, got.from, got.text), 0);
   }
 };
-INSTANTIATE_TEST_SUITE_P(Each, Datagram,
-                         testing::Values(Case{Speech::kV4, true}, Case{Speech::kV6, true},
-                                         Case{Speech::kV4Mapped, true}),
-                         name_of_case);
+INSTANTIATE_TEST_SUITE_P(Each, Datagram, kEverySpeech, name_of_case);
 
 TEST_P(Datagram, AConnectedSocketTalksToABackendAndSeesTheService) {
   world.put_service(vip(53), IPPROTO_UDP, WEFT_SERVICE_L7, {server_at(5353)});

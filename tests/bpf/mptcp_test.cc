@@ -20,10 +20,7 @@ class Mptcp : public PodsTest {
     return out;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Each, Mptcp,
-                         testing::Values(Case{Speech::kV4, true}, Case{Speech::kV6, true},
-                                         Case{Speech::kV4Mapped, true}),
-                         name_of_case);
+INSTANTIATE_TEST_SUITE_P(Each, Mptcp, kEverySpeech, name_of_case);
 
 // The note is on the subflow, and getpeername asks the MPTCP socket: a limit that bpf/README.md names.
 TEST_P(Mptcp, ADirectServiceIsReachedThoughItsPeerIsNamedByTheBackend) {
