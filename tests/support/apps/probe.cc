@@ -79,20 +79,20 @@ bool wait_for(int fd, short events, Clock::time_point until) {
   return left > 0 && poll(&p, 1, static_cast<int>(left)) > 0;
 }
 
-int connect_to(const std::string& target, Clock::time_point until, Outcome& outcome) {
+// Once for all connections: the name server is not what is tested.
+addrinfo* resolve(const std::string& target) {
   const size_t colon = target.rfind(':');
   std::string host = target.substr(0, colon);
   if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
   addrinfo hints{}, *found = nullptr;
   hints.ai_socktype = SOCK_STREAM;
-  if (getaddrinfo(host.c_str(), target.substr(colon + 1).c_str(), &hints, &found) != 0) {
-    outcome.end = "unresolved";
-    return -1;
-  }
-  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  return getaddrinfo(host.c_str(), target.substr(colon + 1).c_str(), &hints, &found) == 0 ? found : nullptr;
+}
+
+int connect_to(const addrinfo& target, Clock::time_point until, Outcome& outcome) {
+  const int fd = socket(target.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const auto started = Clock::now();
-  int error = connect(fd, found->ai_addr, found->ai_addrlen) == 0 ? 0 : errno;
-  freeaddrinfo(found);
+  int error = connect(fd, target.ai_addr, target.ai_addrlen) == 0 ? 0 : errno;
   if (error == EINPROGRESS) {
     error = ETIMEDOUT;
     if (wait_for(fd, POLLOUT, until)) {
@@ -146,10 +146,10 @@ void abort_connection(int fd) {
   close(fd);
 }
 
-Outcome run_client(const Options& options) {
+Outcome run_client(const Options& options, const addrinfo& target) {
   Outcome outcome;
   const auto until = Clock::now() + std::chrono::seconds(options.seconds);
-  const int fd = connect_to(options.target, until, outcome);
+  const int fd = connect_to(target, until, outcome);
   if (fd < 0) return outcome;
   note_addresses(fd, outcome);
   if (options.mode == "abort") {
@@ -175,8 +175,16 @@ Outcome run_client(const Options& options) {
 int connect_main(const Options& options) {
   std::vector<std::thread> threads;
   std::vector<Outcome> outcomes(static_cast<size_t>(options.count));
-  for (auto& outcome : outcomes) threads.emplace_back([&outcome, &options] { outcome = run_client(options); });
+  addrinfo* target = resolve(options.target);
+  if (target == nullptr) {
+    outcomes[0].end = "unresolved";
+    print(outcomes[0]);
+    return 1;
+  }
+  for (auto& outcome : outcomes)
+    threads.emplace_back([&outcome, &options, target] { outcome = run_client(options, *target); });
   for (auto& thread : threads) thread.join();
+  freeaddrinfo(target);
   if (options.count == 1) {
     print(outcomes[0]);
     return outcomes[0].end == "eof" && outcomes[0].intact ? 0 : 1;
