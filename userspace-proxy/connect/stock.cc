@@ -1,6 +1,7 @@
 #include "userspace-proxy/connect/stock.h"
 
 #include <iterator>
+#include <utility>
 
 namespace weft::connect {
 
@@ -18,6 +19,7 @@ void Stock::add(const model::StockKey& key, std::vector<base::Fd> sockets) {
   pool.sockets.insert(pool.sockets.end(), std::make_move_iterator(sockets.begin()),
                       std::make_move_iterator(sockets.end()));
   pool.high_water = pool.sockets.size();
+  pool.starved = false;
   pool.changed = changed_ = true;
 }
 
@@ -39,11 +41,12 @@ std::optional<base::Fd> Stock::take(std::string_view pod, StockKind kind, Family
   const auto found = pods_.find(pod);
   if (found == pods_.end()) return std::nullopt;
   Pool& pool = found->second.pools[slot_of(kind, family)];
-  pool.changed = changed_ = true;
   if (pool.sockets.empty()) {
-    low_ = true;
+    // Said once until the next delivery: thousands may be waiting, and the agent needs to hear it only once.
+    if (!std::exchange(pool.starved, true)) low_ = pool.changed = changed_ = true;
     return std::nullopt;
   }
+  pool.changed = changed_ = true;
   base::Fd socket = std::move(pool.sockets.back());
   pool.sockets.pop_back();
   ++pool.taken;

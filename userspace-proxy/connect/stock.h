@@ -41,6 +41,7 @@ class Stock {
     size_t high_water = 0;  // level after the last delivery
     uint64_t taken = 0;
     bool changed = false;
+    bool starved = false;  // found empty, and said so
   };
   struct PodStock {
     uint64_t netns_cookie = 0;

@@ -58,6 +58,7 @@ void Feed::Channel::disconnect(const base::Error& why) {
   loop_.remove(socket_.get(), this);
   socket_.reset();
   outbox_.clear();
+  levels_.clear();
   named_listeners_.clear();
   named_pods_.clear();
   received_.clear();
@@ -100,19 +101,28 @@ void Feed::Channel::send(const model::ToAgent& message) {
   // Without a connection there is nobody to tell; the next connection begins with fresh counts.
   if (!socket_) return;
   outbox_.push_back(model::encode(message));
+  flush();
+}
+
+void Feed::Channel::flush() {
+  if (!socket_) return;
   const bool overflow = outbox_.size() > kMaxOutbox;
   // Callers stand in the middle of other work: end the connection through its next event, not here.
   if (overflow || (!want_write_ && !write_some())) shutdown(socket_.get(), SHUT_RDWR);
 }
 
 base::Status Feed::Channel::write_some() {
-  while (!outbox_.empty()) {
+  while (!outbox_.empty() || !levels_.empty()) {
+    if (outbox_.empty()) {
+      outbox_.push_back(model::encode(levels_.begin()->second));
+      levels_.erase(levels_.begin());
+    }
     const base::Io io = base::send_packet(socket_.get(), outbox_.front());
     if (io.kind == base::Io::Kind::kError) return base::fail_errno(io.sys_errno, "send to the agent");
     if (io.kind == base::Io::Kind::kWouldBlock) break;
     outbox_.pop_front();
   }
-  const bool waiting = !outbox_.empty();
+  const bool waiting = !outbox_.empty() || !levels_.empty();
   if (waiting == want_write_) return {};
   want_write_ = waiting;
   return loop_.modify(socket_.get(), EPOLLIN | EPOLLRDHUP | (waiting ? uint32_t{EPOLLOUT} : 0u), this);
@@ -203,9 +213,15 @@ base::Status Feed::Channel::take(const model::Synced&, std::vector<base::Fd>&) {
 }
 
 void Feed::Channel::report_stock(const model::StockKey& key, uint32_t level, uint64_t taken) {
+  if (!socket_) return;  // the next connection begins with fresh counts
   const auto it = received_.find(key);
-  const uint32_t received = it == received_.end() ? 0 : it->second;
-  send(model::StockLevel{.key = key, .level = level, .received = received, .taken = taken});
+  // One waiting report a key: a newer level replaces it, what was taken adds up.
+  model::StockLevel& report = levels_[key];
+  report.key = key;
+  report.level = level;
+  report.received = it == received_.end() ? 0 : it->second;
+  report.taken += taken;
+  flush();
 }
 
 }  // namespace weft::feed

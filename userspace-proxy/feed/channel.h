@@ -34,6 +34,7 @@ class Feed::Channel final : private base::IoHandler {
   base::Status read_some();
   base::Status write_some();
   void send(const model::ToAgent& message);
+  void flush();
 
   base::Status take(base::Packet packet);
   base::Status take(const model::SnapshotOffer& offer, std::vector<base::Fd>& fds);
@@ -54,6 +55,7 @@ class Feed::Channel final : private base::IoHandler {
   base::Fd socket_;          // valid while connected
   bool want_write_ = false;  // EPOLLOUT is registered: the outbox waits for room
   std::deque<std::string> outbox_;
+  std::map<model::StockKey, model::StockLevel> levels_;  // to be said after the outbox
   base::Millis next_retry_;
   base::Timer retry_;
 
