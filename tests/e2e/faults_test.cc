@@ -36,8 +36,9 @@ class FaultsTest : public testing::Test {
         "apiVersion: v1\nkind: Namespace\nmetadata: {name: mesh, labels: {weft.mesh/enabled: \"true\"}}\n" +
         pod("client", "node1") + pod("near", "node1") + pod("far", "node2"));
     ASSERT_TRUE(applied.ok()) << applied.out << applied.err;
-    const Answer waited = cluster_->ctl({"wait", "--timeout", "60"}, seconds(70));
-    ASSERT_TRUE(waited.ok()) << waited.out << waited.err << cluster_->ctl({"status"}).out;
+    ASSERT_EQ(cluster_->wait_for_pods({"mesh/client", "mesh/near", "mesh/far"}), "");
+    for (const char* pod : {"mesh/client", "mesh/near", "mesh/far"})
+      ASSERT_TRUE(eventually([&] { return cluster_->is_captured(pod); }, seconds(20))) << pod;
   }
   static void TearDownTestSuite() { cluster_.reset(); }
   void SetUp() override { ASSERT_NE(cluster_, nullptr); }
@@ -53,8 +54,11 @@ class FaultsTest : public testing::Test {
   static bool works(const std::string& server) {
     return probe({server + ".mesh:7000", "--bytes", "100", "--seconds", "3"})["end"] == "eof";
   }
-  static Answer kill9(const std::string& component, const std::string& node = "node1") {
-    return cluster_->ctl({"kill", component, "--node", node, "--signal", "KILL"});
+  static bool kill9(const std::string& component) { return cluster_->kill9(component, "node1"); }
+  // The namespace with these annotations; its label stays.
+  static Answer annotate(const std::string& annotations) {
+    return cluster_->apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: mesh, labels: {weft.mesh/enabled: \"true\"}, "
+                           "annotations: {" + annotations + "}}\n");
   }
   static Counters counters(const std::string& node = "node1") {
     return kernel_counters("/sys/fs/bpf/weft/" + cluster_->name() + "-" + node + "/v1");
@@ -66,7 +70,7 @@ class FaultsTest : public testing::Test {
     });
   }
   static std::string in_pod_netns(const std::string& command) {
-    const Answer answer = cluster_->ctl({"exec", "client", "-n", "mesh", "--netns-only", "--", "bash", "-c", command});
+    const Answer answer = cluster_->in_netns_of("mesh", "client", command);
     return answer.out + answer.err;
   }
 
@@ -77,14 +81,14 @@ std::unique_ptr<Cluster> FaultsTest::cluster_;
 TEST_F(FaultsTest, kernel_path_connections_do_not_notice_the_death_of_agent_and_proxy) {
   auto near = held("near", 8);
   std::this_thread::sleep_for(milliseconds(1000));
-  ASSERT_TRUE(kill9("weft-agent").ok());
-  ASSERT_TRUE(kill9("weft-proxy").ok());
+  ASSERT_TRUE(kill9("weft-agent"));
+  ASSERT_TRUE(kill9("weft-proxy"));
   EXPECT_EQ(near.get()["end"], "timeout");  // it stayed open to the end of its time
   EXPECT_TRUE(eventually([] { return works("near") && works("far"); }, seconds(20)));
 }
 
 TEST_F(FaultsTest, new_kernel_path_connections_work_while_the_agent_is_dead) {
-  ASSERT_TRUE(kill9("weft-agent").ok());
+  ASSERT_TRUE(kill9("weft-agent"));
   EXPECT_TRUE(works("near"));
   EXPECT_TRUE(eventually([] { return works("far"); }, seconds(20)));
 }
@@ -92,13 +96,13 @@ TEST_F(FaultsTest, new_kernel_path_connections_work_while_the_agent_is_dead) {
 TEST_F(FaultsTest, relayed_connections_survive_the_death_of_the_agent) {
   auto far = held("far", 8);
   std::this_thread::sleep_for(milliseconds(1000));
-  ASSERT_TRUE(kill9("weft-agent").ok());
+  ASSERT_TRUE(kill9("weft-agent"));
   EXPECT_EQ(far.get()["end"], "timeout");
   EXPECT_TRUE(eventually([] { return works("far"); }, seconds(20)));
 }
 
 TEST_F(FaultsTest, connections_made_while_the_proxy_is_dead_wait_for_its_successor) {
-  ASSERT_TRUE(kill9("weft-proxy").ok());
+  ASSERT_TRUE(kill9("weft-proxy"));
   const json seen = probe({"far.mesh:7000", "--bytes", "1000", "--seconds", "15"});
   EXPECT_EQ(seen["end"], "eof") << seen;
   EXPECT_EQ(seen["intact"], true) << seen;
@@ -134,10 +138,10 @@ TEST_F(FaultsTest, un_enrolling_and_enrolling_again_keeps_established_connection
 TEST_F(FaultsTest, a_namespace_that_denies_the_caller_is_refused_at_once_and_counted) {
   ASSERT_TRUE(works("near"));
   const Counters before = counters();
-  ASSERT_TRUE(cluster_->ctl({"annotate", "namespace", "mesh", "weft.mesh/deny-from=mesh"}).ok());
+  ASSERT_TRUE(annotate("weft.mesh/deny-from: mesh").ok());
   EXPECT_TRUE(eventually([] { return probe({"near.mesh:7000", "--bytes", "10", "--seconds", "3"})["end"] == "EPERM"; }, seconds(10)));
   EXPECT_TRUE(growth(before, counters()).contains("connect_denied_by_policy")) << to_text(growth(before, counters()));
-  ASSERT_TRUE(cluster_->ctl({"annotate", "namespace", "mesh", "weft.mesh/deny-from-"}).ok());
+  ASSERT_TRUE(annotate("").ok());
   EXPECT_TRUE(eventually([] { return works("near") && works("far"); }, seconds(10)));
 }
 

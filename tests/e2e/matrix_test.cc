@@ -71,7 +71,13 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
 
 class MatrixTest : public testing::TestWithParam<Case> {
  public:
-  static void take_down() { cluster_.reset(); }
+  static void take_down() {
+    // What the mesh's parts said, should a test above have failed.
+    if (cluster_ != nullptr && testing::UnitTest::GetInstance()->failed_test_count() > 0)
+      for (const char* part : {"weft-proxy-node1", "weft-agent-node1", "weft-proxy-node2"})
+        std::printf("--- %s\n%s", part, cluster_->ctl({"logs", part, "-n", "weft-system", "--tail", "60"}).out.c_str());
+    cluster_.reset();
+  }
 
  protected:
   static void SetUpTestSuite() {
@@ -86,8 +92,9 @@ class MatrixTest : public testing::TestWithParam<Case> {
     manifest += mesh_route("mesh", "near") + mesh_route("mesh", "far");
     const Answer applied = cluster_->apply(manifest);
     ASSERT_TRUE(applied.ok()) << applied.out << applied.err;
-    const Answer waited = cluster_->ctl({"wait", "--timeout", "60"}, seconds(70));
-    ASSERT_TRUE(waited.ok()) << waited.out << waited.err << cluster_->ctl({"status"}).out;
+    ASSERT_EQ(cluster_->wait_for_pods({"mesh/client", "mesh/near", "mesh/far", "plain/client", "plain/near", "plain/far"}), "");
+    for (const char* pod : {"mesh/client", "mesh/near", "mesh/far"})
+      ASSERT_TRUE(eventually([&] { return cluster_->is_captured(pod); }, seconds(20))) << pod;
     for (const char* ns : {"mesh", "plain"})
       for (const char* pod : {"client", "near", "far"})
         address_[std::string(ns) + "/" + pod] = cluster_->pod_field(ns, pod, ".status.podIP");

@@ -1,11 +1,31 @@
 #include "tests/support/cluster.h"
 
+#include <signal.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 namespace weft::test {
+namespace {
+
+// What the agents of the nodes say about themselves.
+std::vector<nlohmann::json> agent_reports(const std::string& sandbox) {
+  std::vector<nlohmann::json> reports;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/run/weft/sandbox/" + sandbox + "/status", error)) {
+    if (!entry.path().filename().string().starts_with("Agent.node")) continue;
+    std::ifstream in(entry.path());
+    auto report = nlohmann::json::parse(in, nullptr, false);
+    if (report.is_object()) reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
+}  // namespace
 
 std::string program(const std::string& name) { return std::string(WEFT_BIN_DIR) + "/" + name; }
 
@@ -38,6 +58,50 @@ Answer Cluster::apply(const std::string& manifest) {
   Answer answer = apply_file(path.string());
   std::filesystem::remove(path);
   return answer;
+}
+
+std::string Cluster::wait_for_pods(const std::vector<std::string>& pods, std::chrono::seconds limit) {
+  std::string missing;
+  (void)eventually(
+      [&] {
+        missing.clear();
+        for (const auto& pod : pods) {
+          const size_t slash = pod.find('/');
+          const Answer ready = ctl({"get", "pods", pod.substr(slash + 1), "-n", pod.substr(0, slash), "--ready", "-o", "name"});
+          if (ready.out.find(pod.substr(slash + 1)) == std::string::npos) missing += pod + " is not ready; ";
+        }
+        for (const auto& report : agent_reports(name_))
+          if (!report.value("ready", false)) missing += report.value("name", "?") + " waits for " + report["waitingFor"].dump() + "; ";
+        return missing.empty();
+      },
+      limit);
+  return missing;
+}
+
+bool Cluster::is_captured(const std::string& pod) {
+  for (const auto& report : agent_reports(name_))
+    for (const auto& one : report["pods"])
+      if (one.value("name", "") == pod) return one.value("captured", false);
+  return false;
+}
+
+bool Cluster::kill9(const std::string& component, const std::string& node) {
+  // The sandbox's cgroups name their pods; the component is the one process in its own.
+  const Answer found = run({"pgrep", "-f", program(component)});
+  std::istringstream pids(found.out);
+  for (std::string pid; std::getline(pids, pid);) {
+    std::ifstream cgroup("/proc/" + pid + "/cgroup");
+    const std::string text((std::istreambuf_iterator<char>(cgroup)), {});
+    if (text.find("weft-sandbox-" + name_ + "/" + node + "/") == std::string::npos) continue;
+    if (text.find("/" + component) == std::string::npos) continue;
+    return kill(std::atoi(pid.c_str()), SIGKILL) == 0;
+  }
+  return false;
+}
+
+Answer Cluster::in_netns_of(const std::string& ns, const std::string& pod, const std::string& shell_command) {
+  const std::string path = pod_field(ns, pod, ".metadata.annotations.weft\\.mesh/netns");
+  return run({"nsenter", "--net=" + path, "bash", "-c", shell_command});
 }
 
 std::vector<std::string> Cluster::ready_pods(const std::string& ns, const std::string& key, const std::string& value) {

@@ -31,6 +31,15 @@ class Cluster {
   Answer apply_file(const std::string& path) { return ctl({"apply", "-f", path}); }
   Answer remove_file(const std::string& path) { return ctl({"delete", "-f", path}); }
 
+  // Until the named pods ("ns/name") run and are ready, and every node's agent says that it is. Why not, else "".
+  std::string wait_for_pods(const std::vector<std::string>& pods, std::chrono::seconds limit = std::chrono::seconds(60));
+  // Whether the agent of some node says that this pod is captured.
+  bool is_captured(const std::string& pod);
+  // Sends SIGKILL to a component of the mesh on a node: "weft-agent", "weft-proxy".
+  bool kill9(const std::string& component, const std::string& node);
+  // Runs a program of this machine in the network namespace of a pod, with nothing else of the pod.
+  Answer in_netns_of(const std::string& ns, const std::string& pod, const std::string& shell_command);
+
   // Pods of `ns` whose label `key` is `value`, running and ready.
   std::vector<std::string> ready_pods(const std::string& ns, const std::string& key, const std::string& value);
   std::string pod_field(const std::string& ns, const std::string& pod, const std::string& path);

@@ -125,7 +125,11 @@ void exchange(int fd, const Options& options, Clock::time_point until, Outcome& 
       for (size_t i = 0; i < n; ++i) buffer[i] = pattern_at(outcome.sent + i);
       const ssize_t done = send(fd, buffer.data(), n, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (done > 0) outcome.sent += static_cast<size_t>(done);
-      if (done < 0 && errno != EAGAIN) open_for_writing = false;
+      if (done < 0 && errno != EAGAIN) {
+        // Said here and not by the read below: the kernel reports a reset once.
+        outcome.end = name_of_errno(errno);
+        return;
+      }
     }
     const ssize_t got = recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got == 0) return;
