@@ -1,11 +1,10 @@
 #include "userspace-proxy/worker/ledger.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace weft::worker {
 
-std::vector<uint32_t>& Ledger::levels_of(const model::StockKey& key) {
+std::vector<int64_t>& Ledger::levels_of(const model::StockKey& key) {
   auto& levels = levels_[key];
   levels.resize(workers_);
   return levels;
@@ -15,9 +14,10 @@ std::vector<StockReport> Ledger::change(size_t worker, const std::vector<connect
   std::vector<StockReport> reports;
   for (const auto& change : changes) {
     auto& levels = levels_of(change.key);
-    levels[worker] = change.level;
+    levels[worker] = change.level == 0 ? kDry : change.level;
+    const int64_t least = std::max<int64_t>(0, std::ranges::min(levels));
     reports.push_back({.key = change.key,
-                       .level = std::accumulate(levels.begin(), levels.end(), 0U),
+                       .level = static_cast<uint32_t>(least * static_cast<int64_t>(workers_)),
                        .taken = change.taken});
   }
   return reports;
@@ -28,7 +28,7 @@ std::vector<size_t> Ledger::deal(const model::StockKey& key, size_t count) {
   std::vector<size_t> shares(workers_);
   for (size_t i = 0; i < count; ++i) {
     const auto emptiest = static_cast<size_t>(std::ranges::min_element(levels) - levels.begin());
-    ++levels[emptiest];
+    levels[emptiest] = std::max<int64_t>(0, levels[emptiest]) + 1;
     ++shares[emptiest];
   }
   return shares;

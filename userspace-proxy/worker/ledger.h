@@ -8,7 +8,7 @@ namespace weft::worker {
 
 struct StockReport {
   model::StockKey key;
-  uint32_t level = 0;  // over all workers
+  uint32_t level = 0;  // what the emptiest worker has, times the workers: none may run dry beside a full one
   uint64_t taken = 0;  // since the last report
 };
 
@@ -25,10 +25,12 @@ class Ledger {
   void drop(const model::PodKey& pod);
 
  private:
-  [[nodiscard]] std::vector<uint32_t>& levels_of(const model::StockKey& key);
+  [[nodiscard]] std::vector<int64_t>& levels_of(const model::StockKey& key);
 
   size_t workers_;
-  std::map<model::StockKey, std::vector<uint32_t>> levels_;  // by worker, as last known
+  // By worker, as last known. kDry: it has used its last one, and goes before workers that never asked.
+  static constexpr int64_t kDry = -1;
+  std::map<model::StockKey, std::vector<int64_t>> levels_;
 };
 
 }  // namespace weft::worker
