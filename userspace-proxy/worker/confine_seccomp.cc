@@ -105,9 +105,6 @@ base::Status allow_with_arguments(scmp_filter_ctx context) {
                              SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)),
             "clone"));
   TRY(check(seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0), "clone3"));
-  // Files are never opened. The allocator asks for /proc/sys/vm/overcommit_memory when an arena shrinks, and takes no
-  // for an answer; that is no reason to die.
-  TRY(check(seccomp_rule_add(context, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 0), "openat"));
   return check(
       seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME)),
       "prctl");
