@@ -61,16 +61,25 @@ class State::Impl {
  private:
   void take(const watch::Upsert& upsert) {
     store_.upsert(upsert.object);
+    note_self(upsert.key);
     book_.set_findings(upsert.key, upsert.findings);
   }
   void take(const watch::Remove& remove) {
     store_.remove(remove.key);
+    note_self(remove.key);
     book_.set_findings(remove.key, {});
   }
   void take(const watch::FileFindings& findings) {
     book_.set_file_findings(findings.file, findings.findings);
   }
   void take(const watch::Synced&) { synced_ = true; }
+
+  // Gateways select the gateway's pod by its labels; no other pod has a say in the layout.
+  void note_self(const objects::ObjectKey& key) {
+    const bool self = options_.role == model::Role::kGateway && key.kind == objects::Kind::kPod &&
+                      key.ns == options_.ns && key.name == options_.pod;
+    store_.dirty.layout |= self;
+  }
 
   void refresh() {
     if (store_.dirty.pods) {

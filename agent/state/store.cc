@@ -12,7 +12,8 @@ void Store::upsert(const objects::ObjectPtr& object) {
       dirty.pods = true;
       break;
     case Kind::kPod:
-      put_pod(key, objects::as<objects::Pod>(object));
+      pods[key] = objects::as<objects::Pod>(object);
+      dirty.pods = true;
       break;
     case Kind::kService:
       services[key] = objects::as<objects::Service>(object);
@@ -48,7 +49,7 @@ void Store::remove(const objects::ObjectKey& object) {
       dirty.pods |= namespaces.erase({"", key.name}) > 0;
       break;
     case Kind::kPod:
-      if (pods.erase(key) > 0) dirty.pods = dirty.layout = true;
+      dirty.pods |= pods.erase(key) > 0;
       break;
     case Kind::kService:
       dirty.layout |= services.erase(key) > 0;
@@ -71,15 +72,6 @@ void Store::remove(const objects::ObjectKey& object) {
     case Kind::kDeployment:
       break;
   }
-}
-
-void Store::put_pod(const Key& key, std::shared_ptr<const objects::Pod> pod) {
-  std::shared_ptr<const objects::Pod>& place = pods[key];
-  // Gateways select pods by label: only then does a pod have a say in the layout.
-  if (!place || place->meta.labels != pod->meta.labels || place->meta.uid != pod->meta.uid)
-    dirty.layout = true;
-  place = std::move(pod);
-  dirty.pods = true;
 }
 
 void Store::forget_slice(const Key& key) {

@@ -45,7 +45,6 @@ struct Store {
   [[nodiscard]] const objects::Namespace* find_namespace(const std::string& name) const;
 
  private:
-  void put_pod(const Key& key, std::shared_ptr<const objects::Pod> pod);
   void forget_slice(const Key& key);
   void put_slice(const std::shared_ptr<const objects::EndpointSlice>& slice);
   std::map<Key, Key> service_of_slice_;
