@@ -106,6 +106,7 @@ class TableMaker {
       const std::string where = "host " + host + " port " + std::to_string(port_);
       note_shadowed(routes, where, notes_);
       note_owners(routes, "gateway " + self_.meta.ns + "/" + self_.meta.name + ", " + where, notes_);
+      bound_routes(routes, kMaxRoutes, "", notes_);
       model::VirtualHost made{.name = host + ":" + std::to_string(port_), .domains = {host}};
       for (OwnedRoute& route : routes) made.routes.push_back(std::move(route.route));
       out.hosts.push_back(std::move(made));

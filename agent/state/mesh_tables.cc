@@ -1,6 +1,7 @@
 #include "agent/state/mesh_tables.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <string>
 
@@ -18,6 +19,9 @@ std::vector<std::string> patterns_of(const std::string& hostname) {
   }
   return out;
 }
+
+// Each namespace treated apart costs a copy of the routes.
+constexpr size_t kMaxClients = 200;
 
 // What a caller may write into Host to mean this service.
 std::vector<std::string> names_of(const model::Service& service) {
@@ -41,15 +45,17 @@ class TableMaker {
     std::set<std::string> clients = special_clients(service);
     model::VirtualHost host;
     host.name = service.hostname + ":" + std::to_string(port.port);
-    const std::vector<OwnedRoute> common = routes_for(service, port, "");
+    std::vector<OwnedRoute> common = routes_for(service, port, "");
     bool any = !common.empty();
     for (const std::string& client : clients) {
       std::vector<OwnedRoute> routes = routes_for(service, port, client);
+      bound_routes(routes, kMaxRoutes - std::min(kMaxRoutes, host.routes.size()), client, notes_);
       any |= !routes.empty();
       append(host, std::move(routes), port, client);
     }
     if (!any) return {};
-    append(host, common, port, "");
+    bound_routes(common, kMaxRoutes - std::min(kMaxRoutes, host.routes.size()), "", notes_);
+    append(host, std::move(common), port, "");
     host.domains = names_of(service);
     model::RouteTable table{.name = host.name};
     table.fallback_cluster = port.cluster;
@@ -75,12 +81,17 @@ class TableMaker {
   }
 
  private:
-  std::set<std::string> special_clients(const model::Service& service) const {
+  std::set<std::string> special_clients(const model::Service& service) {
     std::set<std::string> out;
     for (const std::string& pattern : patterns_of(service.hostname)) {
       for (const BoundRules* rules : rules_.mesh_rules(pattern)) {
         out.insert(rules->visibility.namespaces.begin(), rules->visibility.namespaces.end());
         for (const objects::HttpRoute& rule : rules->object->http) add_clients(rule, rules->key.ns, out);
+        if (out.size() <= kMaxClients) continue;
+        notes_[rules->key].invalid.insert("more than " + std::to_string(kMaxClients) +
+                                          " namespaces are treated apart for " + service.hostname +
+                                          "; callers of the last ones are treated as everybody");
+        out.erase(std::next(out.begin(), kMaxClients), out.end());
       }
     }
     return out;

@@ -197,6 +197,11 @@ void add_routes(const BoundRules& rules, const RouteScope& scope, const Services
     route.source = "VirtualService " + rules.key.ns + "/" + rules.key.name + " " + place;
     route.clusters = destinations(rule, place, rules, scope, services, mine);
     route.matches = std::move(matches.some);
+    if (route.matches.size() > kMaxMatches) {
+      mine.invalid.insert(place + " has more than " + std::to_string(kMaxMatches) +
+                          " matches; the rest is left out");
+      route.matches.resize(kMaxMatches);
+    }
     if (!route.matches.empty()) out.push_back({route, rules.key, false});
     if (!matches.all) continue;
     // The part that takes everything is a route of its own, so that it can go behind other rules' routes.

@@ -7,7 +7,7 @@ namespace weft::state {
 namespace {
 
 // The comparison is quadratic; lists beyond this are not looked at.
-constexpr size_t kMaxRoutes = 200;
+constexpr size_t kMaxCompared = 200;
 
 using Matches = std::vector<model::StringMatch>;
 
@@ -69,7 +69,7 @@ bool route_covers(const model::Route& wide, const model::Route& narrow) {
 }  // namespace
 
 void note_shadowed(const std::vector<OwnedRoute>& routes, const std::string& where, Notes& notes) {
-  if (routes.size() > kMaxRoutes) return;
+  if (routes.size() > kMaxCompared) return;
   for (size_t late = 1; late < routes.size(); ++late) {
     const auto early =
         std::ranges::find_if(routes.begin(), routes.begin() + static_cast<ptrdiff_t>(late),

@@ -7,6 +7,7 @@
 #include "agent/state/pods.h"
 #include "agent/state/status_book.h"
 #include "agent/state/store.h"
+#include "userspace-proxy/model/codec.h"
 
 namespace weft::state {
 namespace {
@@ -49,8 +50,9 @@ class State::Impl {
     out.sandboxes = pods_.sandboxes();
     out.changed = !last_ || !same_content(*last_, next);
     if (out.changed) {
-      next.version = last_ ? last_->version + 1 : 1;
-      last_ = std::make_shared<const model::Snapshot>(std::move(next));
+      publish(std::move(next), out);
+    } else {
+      talk_ |= book_.set_snapshot_problem("");
     }
     out.snapshot = last_;
     if (talk_) book_.update(store_, pods_, layout_, options_, out);
@@ -73,6 +75,20 @@ class State::Impl {
     book_.set_file_findings(findings.file, findings.findings);
   }
   void take(const watch::Synced&) { synced_ = true; }
+
+  // A Snapshot that the data plane would refuse is not handed out: the last good one stays, and a status says
+  // so.
+  void publish(model::Snapshot next, Build& out) {
+    const base::Status valid = model::validate(next);
+    talk_ |= book_.set_snapshot_problem(valid ? "" : valid.error().what);
+    if (!valid && last_) {
+      out.changed = false;
+      return;
+    }
+    if (!valid) next = {.role = options_.role, .node = options_.node, .settings = options_.settings};
+    next.version = last_ ? last_->version + 1 : 1;
+    last_ = std::make_shared<const model::Snapshot>(std::move(next));
+  }
 
   // Gateways select the gateway's pod by its labels; no other pod has a say in the layout.
   void note_self(const objects::ObjectKey& key) {

@@ -24,6 +24,7 @@ struct StatusKey {
 //   DestinationRule  Accepted, ResolvedRefs, Applied, PartiallyInvalid
 //   Service          PartiallyInvalid
 //   Pod, Namespace   Enrolled; Namespace also PolicyValid
+//   Snapshot         Accepted False: what the objects ask for breaks a bound of the data plane
 //   any kind         Accepted False, reason Refused: the newest form is refused, the last good one is in
 //   force
 // PartiallyInvalid, Merged and Shadowed are left out where they do not hold.

@@ -97,6 +97,12 @@ void StatusBook::set_file_findings(const std::string& file, std::vector<objects:
   file_findings_[file] = std::move(findings);
 }
 
+bool StatusBook::set_snapshot_problem(const std::string& problem) {
+  const bool news = problem != snapshot_problem_;
+  snapshot_problem_ = problem;
+  return news;
+}
+
 void StatusBook::add_accepted_findings(const Store& store, Statuses& statuses) const {
   for (const auto& [key, findings] : findings_) {
     ObjectStatus& status = status_at(status_key(key), statuses);
@@ -133,6 +139,13 @@ void StatusBook::update(const Store& store, const Pods& pods, const Layout& layo
     add(enrolment_statuses(pods), now);
     add_accepted_findings(store, now);
     add_refusals(now);
+  }
+  if (!snapshot_problem_.empty()) {
+    const std::string whose = options.role == model::Role::kNode ? options.node : options.pod;
+    status_at({"Snapshot", options.ns, whose}, now)
+        .conditions.push_back(condition(
+            "Accepted", false, "Invalid",
+            snapshot_problem_ + "; the last good configuration stays in force, correct the object"));
   }
   for (const auto& [key, status] : now) {
     const auto before = last_.find(key);

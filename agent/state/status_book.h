@@ -20,6 +20,9 @@ class StatusBook {
   // Refusals of a file; empty forgets them.
   void set_file_findings(const std::string& file, std::vector<objects::Finding> findings);
 
+  // Why the Snapshot of the objects as they are is not in force; empty: it is. True if that is news.
+  bool set_snapshot_problem(const std::string& problem);
+
   // Writes the difference to the former call into `out`.
   void update(const Store& store, const Pods& pods, const Layout& layout, const StateOptions& options,
               Build& out);
@@ -31,6 +34,7 @@ class StatusBook {
 
   std::map<objects::ObjectKey, std::vector<objects::Finding>> findings_;
   std::map<std::string, std::vector<objects::Finding>> file_findings_;
+  std::string snapshot_problem_;
   Statuses last_;
 };
 

@@ -101,6 +101,20 @@ void sort_routes(std::vector<OwnedRoute>& routes) {
   std::ranges::stable_partition(routes, [](const OwnedRoute& r) { return !r.catch_all; });
 }
 
+void bound_routes(std::vector<OwnedRoute>& routes, size_t room, const std::string& client_ns, Notes& notes) {
+  if (routes.size() <= room) return;
+  for (size_t i = room; i < routes.size(); ++i) {
+    notes[routes[i].owner].invalid.insert(routes[i].route.source +
+                                          " is left out and requests it matches get 503: a host may have " +
+                                          std::to_string(kMaxRoutes) + " routes");
+  }
+  routes.resize(room);
+  model::Route rest{.name = "too-many", .source = "routes that are left out"};
+  if (!client_ns.empty()) rest.matches.push_back({.source_namespace = client_ns});
+  rest.clusters.push_back({model::kNone, 1, "too many routes"});
+  routes.push_back({std::move(rest), {}, true});
+}
+
 void note_owners(const std::vector<OwnedRoute>& routes, const std::string& where, Notes& notes) {
   std::vector<Key> owners;
   for (const OwnedRoute& route : routes)

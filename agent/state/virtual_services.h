@@ -77,6 +77,14 @@ void add_routes(const BoundRules& rules, const RouteScope& scope, const Services
 // Rules that take everything go behind all others, whatever VirtualService they are from; the rest keeps its
 // order.
 void sort_routes(std::vector<OwnedRoute>& routes);
+// A virtual host has room for this many routes, each with this many matches; what comes after answers 503, so
+// that it is missed and not misrouted. Beyond these a rule is a mistake or an attack on the proxies' memory.
+inline constexpr size_t kMaxRoutes = 10'000;
+inline constexpr size_t kMaxMatches = 10'000;
+// Cuts the routes of callers of `client_ns` ("": of all) to `room`, with a note on those whose routes are
+// cut.
+void bound_routes(std::vector<OwnedRoute>& routes, size_t room, const std::string& client_ns, Notes& notes);
+
 // Notes on each VirtualService where its routes are in force, and with which others, in the order of asking.
 void note_owners(const std::vector<OwnedRoute>& routes, const std::string& where, Notes& notes);
 

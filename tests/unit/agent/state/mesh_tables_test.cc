@@ -294,5 +294,28 @@ TEST_F(Mesh, ARuleWithOneMatchForEverythingKeepsItsOtherMatchesAheadOfYoungerRul
   EXPECT_EQ(ask({.path = "/c"}), kWeb);
 }
 
+TEST_F(Mesh, RulesBeyondTheBoundAnswerAnErrorAndAreNamed) {
+  std::vector<objects::HttpRoute> many;
+  for (int i = 0; i < 10'005; ++i) many.push_back(a_route({on(exact("/" + std::to_string(i)))}, {to("api")}));
+  put("many", std::move(many));
+  EXPECT_EQ(ask({.path = "/9999"}), kApi);
+  EXPECT_EQ(ask({.path = "/10000"}), "NC too many routes");
+  const std::string said = world_.said("VirtualService", "dev", "many", "PartiallyInvalid");
+  EXPECT_NE(said.find("http[10000] is left out"), std::string::npos) << said;
+}
+
+TEST_F(Mesh, NamespacesTreatedApartAreBounded) {
+  std::vector<objects::HttpMatch> many;
+  for (int i = 0; i < 300; ++i) {
+    many.push_back(on(exact("/x")));
+    many.back().source_namespace = "ns-" + std::to_string(1000 + i);
+  }
+  put("many", {a_route(many, {to("api")})});
+  EXPECT_EQ(ask({.path = "/x", .source_ns = "ns-1000"}), kApi);
+  EXPECT_EQ(ask({.path = "/x", .source_ns = "ns-1299"}), kWeb);
+  EXPECT_NE(world_.said("VirtualService", "dev", "many", "PartiallyInvalid").find("more than 200 namespaces"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace weft::test

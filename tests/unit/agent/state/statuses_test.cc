@@ -125,6 +125,26 @@ TEST(Snapshots, GrowInVersionOnlyWhenSomethingInThemChanges) {
   EXPECT_EQ(world.look().version, 3u);
 }
 
+TEST(Snapshots, ThatTheDataPlaneWouldRefuseAreNotHandedOutAndTheLastGoodOneStays) {
+  World world;
+  const Httpgo app;
+  world.look();
+  world.put(app.service);
+  world.look();
+  auto match = on(prefix("/"));
+  match.headers = {{std::string(2000, 'x'), exact("1")}};
+  world.put(a_virtual_service("dev", "bad", {"httpgo"}, {a_route({match}, {to("httpgo")})}));
+  EXPECT_EQ(world.look().version, 2u);
+  EXPECT_FALSE(world.changed());
+  EXPECT_TRUE(world.look().route_tables.empty());
+  const std::string said = world.said("Snapshot", "", "node-1", "Accepted");
+  EXPECT_TRUE(said.starts_with("False Invalid: ")) << said;
+  EXPECT_NE(said.find("headers[0].name"), std::string::npos) << said;
+  world.drop(objects::Kind::kVirtualService, "dev", "bad");
+  EXPECT_EQ(world.look().version, 2u);
+  EXPECT_EQ(world.status("Snapshot", "", "node-1"), nullptr);
+}
+
 TEST(Snapshots, FollowTheSettings) {
   World world;
   world.look();
