@@ -20,19 +20,23 @@ enum weft_steer {
 
 struct weft_arrival {
 	struct weft_tuple tuple; /* source is the peer */
-	__u32 protocol;
-	__u32 ifindex; /* it came in by; only with has_ifindex */
+	__u32 ifindex;		 /* it came in by; only with has_ifindex */
 	bool has_ifindex;
 	bool own_record;    /* sockops wrote it down in this very netns, and not as a looped one */
 	bool own_delivered; /* the same under an address that is not the pod's */
 };
 
+/* Datagrams are none of ours; asked first, since unconnected UDP sockets are looked up for every
+ * packet. */
+WEFT_INLINE bool weft_arrival_is_connection(__u32 protocol)
+{
+	return protocol == WEFT_PROTOCOL_TCP;
+}
+
 /* Looped SYNs must not reach a wildcard socket of the application, so all doubt ends in a drop. */
 WEFT_INLINE struct weft_verdict weft_arrival_scope(const struct weft_pod *pod,
 						   const struct weft_arrival *arrival)
 {
-	if (arrival->protocol != WEFT_PROTOCOL_TCP)
-		return weft_verdict_of(WEFT_STEER_APP, WEFT_COUNTER_lookup_datagram);
 	if (weft_is_loopback(&arrival->tuple.destination))
 		return weft_verdict_of(WEFT_STEER_APP, WEFT_COUNTER_lookup_loopback);
 	/* The entry goes last when a pod is disarmed: its absence is a fault, and the mark may

@@ -117,12 +117,16 @@ WEFT_INLINE struct weft_verdict weft_connect_capture(__u32 pod_flags, bool liste
 	return weft_verdict_of(WEFT_DENY, WEFT_COUNTER_connect_fail_closed);
 }
 
-/* The destination refuses at arrival too; asking here makes it felt at once. Null: nobody of this
- * node. */
-WEFT_INLINE bool weft_connect_asks_policy(const struct weft_workload *workload, __u32 protocol)
+/*
+ * The destination refuses at arrival too; asking here makes it felt at once. Null: nobody of this
+ * node. A pod that calls itself, through a service, is asked nowhere.
+ */
+WEFT_INLINE bool weft_connect_asks_policy(const struct weft_pod *pod,
+					  const struct weft_workload *workload, __u32 protocol)
 {
 	return workload && weft_is_tcp(protocol) && workload->flags & WEFT_WORKLOAD_LOCAL &&
-	       workload->flags & WEFT_WORKLOAD_HAS_POLICY && workload->pod_id != 0;
+	       workload->flags & WEFT_WORKLOAD_HAS_POLICY && workload->pod_id != 0 &&
+	       workload->pod_id != pod->pod_id;
 }
 
 /* The mark that a socket has to have for this action. */

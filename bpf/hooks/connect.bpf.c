@@ -56,7 +56,7 @@ HOOK_INLINE struct weft_verdict ask_policy(const struct weft_pod *pod, const str
 	__u32 rule_id = 0;
 	__u32 found;
 
-	if (!weft_connect_asks_policy(workload, call->protocol) || !workload)
+	if (!weft_connect_asks_policy(pod, workload, call->protocol) || !workload)
 		return verdict;
 	has_allow = workload->flags & WEFT_WORKLOAD_HAS_ALLOW;
 	party.pod_id = workload->pod_id;

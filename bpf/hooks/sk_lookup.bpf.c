@@ -27,7 +27,6 @@ HOOK_INLINE void read_arrival(struct bpf_sk_lookup *ctx, struct weft_arrival *ar
 	}
 	tuple->source_port = weft_port_of_lookup(ctx->remote_port);
 	tuple->destination_port = ctx->local_port;
-	arrival->protocol = ctx->protocol;
 	arrival->has_ifindex = has_ifindex;
 	if (has_ifindex)
 		arrival->ifindex = ctx->ingress_ifindex;
@@ -124,11 +123,16 @@ HOOK_INLINE int steer(struct bpf_sk_lookup *ctx, const struct weft_pod *pod,
 SEC("sk_lookup")
 int weft_sk_lookup(struct bpf_sk_lookup *ctx)
 {
-	struct weft_pod *pod = pod_of(pod_cookie);
 	struct weft_arrival arrival = {};
 	struct weft_attested *record;
 	struct weft_verdict verdict;
+	struct weft_pod *pod;
 
+	if (!weft_arrival_is_connection(ctx->protocol)) {
+		count(WEFT_COUNTER_lookup_datagram);
+		return SK_PASS;
+	}
+	pod = pod_of(pod_cookie);
 	read_arrival(ctx, &arrival);
 	verdict = weft_arrival_scope(pod, &arrival);
 	if (verdict.action == WEFT_STEER_CONTINUE && pod) {

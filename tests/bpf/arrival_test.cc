@@ -247,6 +247,7 @@ TEST_P(Arrival, ALoopedSynWithoutListenerNeverReachesTheApplication) {
 
 TEST_P(Arrival, ThePodMayCallItselfThoughItIsStrictAndDeniesEverybody) {
   add_server_flags(WEFT_POD_STRICT | WEFT_POD_HAS_POLICY | WEFT_POD_HAS_ALLOW | WEFT_POD_INBOUND_PROXY);
+  show_server_policy(WEFT_WORKLOAD_HAS_POLICY | WEFT_WORKLOAD_HAS_ALLOW);
   world.put_service(vip(), IPPROTO_TCP, 0, {server_at(8080)});
   const base::Fd app = app_at(server, 8080);
   const Dialled straight = dial_from(server, server.at(speech(), 8080));

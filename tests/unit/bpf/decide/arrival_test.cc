@@ -24,19 +24,19 @@ weft_arrival arrival_of(const char* source, const char* destination) {
   weft_arrival arrival{};
   arrival.tuple.source = at(source);
   arrival.tuple.destination = at(destination);
-  arrival.protocol = IPPROTO_TCP;
   return arrival;
 }
 
-TEST(DecideArrival, DatagramsAndLoopbackPassAndAMissingEntryDrops) {
+TEST(DecideArrival, OnlyTcpIsAConnection) {
+  EXPECT_TRUE(weft_arrival_is_connection(IPPROTO_TCP));
+  EXPECT_FALSE(weft_arrival_is_connection(IPPROTO_UDP));
+}
+
+TEST(DecideArrival, LoopbackPassesAndAMissingEntryDrops) {
   const weft_pod pod = pod_with(WEFT_POD_ENROLLED);
   weft_arrival arrival = arrival_of("10.0.0.9", "10.0.0.5");
   expect(weft_arrival_scope(&pod, &arrival), WEFT_STEER_CONTINUE, 0, "tcp");
   expect(weft_arrival_scope(nullptr, &arrival), WEFT_STEER_DROP, WEFT_COUNTER_lookup_no_pod, "no entry");
-  arrival.protocol = IPPROTO_UDP;
-  expect(weft_arrival_scope(&pod, &arrival), WEFT_STEER_APP, WEFT_COUNTER_lookup_datagram, "udp");
-  expect(weft_arrival_scope(nullptr, &arrival), WEFT_STEER_APP, WEFT_COUNTER_lookup_datagram,
-         "udp, no entry");
   for (const char* loopback : {"127.0.0.1", "::1"}) {
     arrival = arrival_of(loopback, loopback);
     expect(weft_arrival_scope(nullptr, &arrival), WEFT_STEER_APP, WEFT_COUNTER_lookup_loopback, loopback);

@@ -162,19 +162,23 @@ TEST(DecideConnect, AProxyThatCannotBeReachedMeansWhatThePodDeclared) {
 }
 
 TEST(DecideConnect, OnlyPodsOfThisNodeThatHaveRulesAreAskedAtConnect) {
+  weft_pod caller = pod_with(WEFT_POD_ENROLLED);
+  caller.pod_id = 4;
   weft_workload workload{};
   workload.pod_id = 5;
   workload.flags = WEFT_WORKLOAD_LOCAL | WEFT_WORKLOAD_HAS_POLICY;
-  EXPECT_TRUE(weft_connect_asks_policy(&workload, IPPROTO_TCP));
-  EXPECT_FALSE(weft_connect_asks_policy(&workload, IPPROTO_UDP));
-  EXPECT_FALSE(weft_connect_asks_policy(nullptr, IPPROTO_TCP));
+  EXPECT_TRUE(weft_connect_asks_policy(&caller, &workload, IPPROTO_TCP));
+  EXPECT_FALSE(weft_connect_asks_policy(&caller, &workload, IPPROTO_UDP));
+  EXPECT_FALSE(weft_connect_asks_policy(&caller, nullptr, IPPROTO_TCP));
   workload.flags = WEFT_WORKLOAD_HAS_POLICY;
-  EXPECT_FALSE(weft_connect_asks_policy(&workload, IPPROTO_TCP));
+  EXPECT_FALSE(weft_connect_asks_policy(&caller, &workload, IPPROTO_TCP));
   workload.flags = WEFT_WORKLOAD_LOCAL;
-  EXPECT_FALSE(weft_connect_asks_policy(&workload, IPPROTO_TCP));
+  EXPECT_FALSE(weft_connect_asks_policy(&caller, &workload, IPPROTO_TCP));
   workload.flags = WEFT_WORKLOAD_LOCAL | WEFT_WORKLOAD_HAS_POLICY;
   workload.pod_id = 0;
-  EXPECT_FALSE(weft_connect_asks_policy(&workload, IPPROTO_TCP));
+  EXPECT_FALSE(weft_connect_asks_policy(&caller, &workload, IPPROTO_TCP));
+  workload.pod_id = 4;
+  EXPECT_FALSE(weft_connect_asks_policy(&caller, &workload, IPPROTO_TCP)) << "a pod may call itself";
 }
 
 TEST(DecideConnect, TheMarkIsSetForTheProxyAndClearedForAllElseAndOtherBitsStay) {
