@@ -44,7 +44,7 @@ Mark mark_of_offset(std::string_view text, size_t offset) {
   return mark;
 }
 
-// A tree builder on libyaml's events. Owner: read_yaml(). The first error ends it: x_failed is then set and
+// A tree builder on libyaml's events. Owner: read_yaml(). The first error ends it: failed_ is then set and
 // every step returns at once.
 class Reader {
  public:

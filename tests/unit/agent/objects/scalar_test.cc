@@ -21,6 +21,7 @@ struct Row {
   const char* json;
 };
 
+// lint: table
 TEST(Scalar, words_and_numbers_follow_kubectl) {
   constexpr Row kRows[] = {
       // booleans
