@@ -100,6 +100,12 @@ const Json* ClusterView::one(const ObjectName& name) const {
   return found == objects_.end() ? nullptr : &found->second;
 }
 
+const Json* agent_report(const ClusterView& view, const std::string& writer) {
+  for (const WrittenStatus& status : view.statuses())
+    if (status.object.kind == "Agent" && status.object.name == writer) return &status.content;
+  return nullptr;
+}
+
 std::string condition_of(const Json& object, const std::string& type) {
   for (const Json& condition : sandbox::list_at(object, "status.conditions"))
     if (sandbox::text_at(condition, "type") == type) return sandbox::text_at(condition, "status");

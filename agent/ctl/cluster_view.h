@@ -40,6 +40,8 @@ class ClusterView {
   std::vector<WrittenStatus> statuses_;
 };
 
+// What the agent of a node, or of a gateway pod ("ns.pod"), says about itself; null if it has said nothing.
+[[nodiscard]] const Json* agent_report(const ClusterView& view, const std::string& writer);
 // Status of a condition after the merge: "True", "False", "Unknown"; empty if nobody has said anything.
 [[nodiscard]] std::string condition_of(const Json& object, const std::string& type);
 // A deployment's pods of its present template that are ready, all of them, and how many there should be.

@@ -118,6 +118,25 @@ std::vector<std::string> missing_parts(const ClusterView& view, const std::strin
   return missing;
 }
 
+// Agents that have not captured what they should yet.
+std::vector<std::string> waiting_agents(const Layout& layout, const ClusterView& view) {
+  std::vector<std::string> writers = layout.node_names(), missing;
+  for (const Json* pod : view.find("Pod", "istio-system"))
+    if (sandbox::label_of(*pod, "istio") == "ingressgateway" &&
+        !sandbox::has(*pod, "metadata.deletionTimestamp"))
+      writers.push_back("istio-system." + text_at(*pod, "metadata.name"));
+  for (const std::string& writer : writers) {
+    const Json* report = agent_report(view, writer);
+    if (report != nullptr && sandbox::bool_at(*report, "ready")) continue;
+    std::string why = report == nullptr ? "has not said anything yet" : "waits for ";
+    if (report != nullptr)
+      for (const Json& part : list_at(*report, "waitingFor"))
+        why += (why.size() > 10 ? "; " : "") + sandbox::scalar_text(part);
+    missing.push_back(fmt::format("agent {} {}", writer, why));
+  }
+  return missing;
+}
+
 }  // namespace
 
 base::Status print_logs(const Layout& layout, const LogOptions& options) {
@@ -198,7 +217,11 @@ base::Status wait_ready(const Layout& layout, const std::string& ns, int timeout
   const auto deadline = start + std::chrono::seconds(timeout_seconds);
   std::vector<std::string> missing;
   while (true) {
-    missing = missing_parts(ClusterView::load(layout), ns);
+    const ClusterView view = ClusterView::load(layout);
+    missing = missing_parts(view, ns);
+    const auto agents =
+        ns.empty() && layout.plan().mesh ? waiting_agents(layout, view) : std::vector<std::string>();
+    missing.insert(missing.end(), agents.begin(), agents.end());
     const auto now = std::chrono::steady_clock::now();
     if (missing.empty()) {
       fmt::print("everything is ready after {:.1f} s\n", std::chrono::duration<double>(now - start).count());

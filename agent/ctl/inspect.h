@@ -23,7 +23,8 @@ struct LogOptions {
 // 127.0.0.1:port of this machine that leads there.
 [[nodiscard]] base::Result<std::string> host_url(const Layout& layout);
 
-// Until every deployment is complete and every pod ready; else an error that names what is missing.
+// Until every deployment is complete, every pod ready and (for all namespaces) every agent has captured its
+// pods; else an error that names what is missing.
 [[nodiscard]] base::Status wait_ready(const Layout& layout, const std::string& ns, int timeout_seconds);
 
 [[nodiscard]] std::string status_text(const Layout& layout, const ClusterView& view);

@@ -23,9 +23,11 @@ std::string health_of(const ClusterView& view, const std::string& name) {
 }
 
 std::string nodes_text(const Layout& layout, const ClusterView& view) {
-  Table table({"NODE", "ADDRESS", "PODS", "READY", "ENROLLED", "AGENT", "PROXY"});
+  Table table({"NODE", "ADDRESS", "PODS", "READY", "ENROLLED", "CAPTURED", "AGENT", "PROXY"});
   for (const std::string& node : layout.node_names()) {
-    size_t pods = 0, ready = 0, enrolled = 0;
+    size_t pods = 0, ready = 0, enrolled = 0, captured = 0;
+    if (const Json* report = agent_report(view, node))
+      for (const Json& pod : list_at(*report, "pods")) captured += sandbox::bool_at(pod, "captured") ? 1 : 0;
     for (const Json* pod : view.find("Pod")) {
       if (text_at(*pod, "spec.nodeName") != node || sandbox::bool_at(*pod, "spec.hostNetwork")) continue;
       ++pods;
@@ -33,7 +35,7 @@ std::string nodes_text(const Layout& layout, const ClusterView& view) {
       enrolled += condition_of(*pod, "Enrolled") == "True" ? 1 : 0;
     }
     table.add({node, layout.node_v4(layout.node_number(node)), std::to_string(pods), std::to_string(ready),
-               std::to_string(enrolled), health_of(view, "weft-agent-" + node),
+               std::to_string(enrolled), std::to_string(captured), health_of(view, "weft-agent-" + node),
                health_of(view, "weft-proxy-" + node)});
   }
   return table.text();
@@ -48,7 +50,8 @@ std::string findings_text(const ClusterView& view) {
     for (const Json& condition : list_at(status.content, "conditions")) {
       const std::string type = text_at(condition, "type"), state = text_at(condition, "status");
       const bool bad = type == "PartiallyInvalid" || type == "Shadowed" ? state == "True" : state == "False";
-      if (bad)
+      // Being left alone is what most pods want.
+      if (bad && text_at(condition, "reason") != "NotSelected")
         lines.insert(fmt::format("  {}: {}={} {}: {}\n", object, type, state, text_at(condition, "reason"),
                                  text_at(condition, "message")));
     }
@@ -63,6 +66,15 @@ std::string findings_text(const ClusterView& view) {
 
 std::string waiting_text(const ClusterView& view) {
   std::string out;
+  for (const WrittenStatus& status : view.statuses()) {
+    if (status.object.kind != "Agent" || sandbox::bool_at(status.content, "ready")) continue;
+    for (const Json& part : list_at(status.content, "waitingFor"))
+      out += fmt::format("  agent {}: waits for {}\n", status.object.name, sandbox::scalar_text(part));
+    for (const Json& pod : list_at(status.content, "pods"))
+      if (!sandbox::bool_at(pod, "captured"))
+        out += fmt::format("  pod {}: {} {}\n", text_at(pod, "name"), text_at(pod, "state"),
+                           text_at(pod, "reason"));
+  }
   for (const Json* pod : view.find("Pod")) {
     if (sandbox::condition_holds(*pod, "Ready") || text_at(*pod, "status.phase") == "Succeeded") continue;
     std::string message;

@@ -63,6 +63,7 @@ Json node_object(const Layout& layout, uint32_t number) {
               {"uid", "node-" + name},
               {"labels", {{"kubernetes.io/hostname", name}, {"kubernetes.io/os", "linux"}}}}},
             {"spec", {{"podCIDR", cidrs[0]}, {"podCIDRs", cidrs}}}};
+  node["metadata"]["creationTimestamp"] = now_text();
   node["status"]["addresses"] = addresses;
   node["status"]["conditions"] =
       Json::array({{{"type", "Ready"}, {"status", "True"}, {"reason", "KubeletReady"}}});
@@ -95,7 +96,8 @@ base::Status Daemon::prepare() {
   if (!inotify_ || !signals_) return base::fail_errno("prepare inotify and signals");
   generated_.refresh();
   for (uint32_t number = 1; number <= layout_.plan().nodes; ++number)
-    TRY(generated_.put(node_object(layout_, number)));
+    if (generated_.find({"Node", "", layout_.node_name(number)}) == nullptr)
+      TRY(generated_.put(node_object(layout_, number)));
   std::map<std::string, const Json*> by_uid;
   for (const Json* pod : pods()) by_uid[text_at(*pod, "metadata.uid")] = pod;
   kubelet_.adopt(by_uid);
@@ -273,11 +275,20 @@ void Daemon::sync_pods() {
     const Json before = pod;
     const bool placed = layout_.node_number(text_at(pod, "spec.nodeName")) != 0;
     const bool alive = placed ? kubelet_.sync(pod, now_) : !has(pod, "metadata.deletionTimestamp");
-    if (!alive)
+    if (!alive) {
       generated_.erase(name_of(pod));
-    else if (pod != before)
-      (void)generated_.put(pod);
+      forget_writer(name_of(pod));
+      continue;
+    }
+    if (pod != before) (void)generated_.put(pod);
   }
+}
+
+void Daemon::forget_writer(const ObjectName& pod) const {
+  const std::string agent = "Agent." + pod.ns + "." + pod.name + ".json";
+  const std::string writer = "." + pod.ns + "%2E" + pod.name + ".json";
+  for (const std::string& file : list_directory(layout_.status()))
+    if (file == agent || file.ends_with(writer)) remove_file(layout_.status() + "/" + file);
 }
 
 void Daemon::sync_endpoints() {
@@ -288,8 +299,11 @@ void Daemon::sync_endpoints() {
   std::vector<ObjectName> gone;
   for (const Json* slice : of_kind("EndpointSlice"))
     if (!wanted.contains(name_of(*slice))) gone.push_back(name_of(*slice));
-  for (const auto& [name, slice] : wanted) {
+  for (auto& [name, slice] : wanted) {
     const Json* before = generated_.find(name);
+    const Json& old = before == nullptr ? slice : *before;
+    slice["metadata"]["uid"] = text_at(old, "metadata.uid", before == nullptr ? random_uid() : "");
+    slice["metadata"]["creationTimestamp"] = text_at(old, "metadata.creationTimestamp", now_text());
     if (before == nullptr || *before != slice) (void)generated_.put(slice);
   }
   for (const ObjectName& name : gone) generated_.erase(name);

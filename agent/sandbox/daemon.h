@@ -42,6 +42,8 @@ class Daemon {
   void keep_helper(const std::string& name, const std::vector<std::string>& argv, const std::string& netns);
   void write_forward_target();
   void begin_deletion(Json& pod);
+  // A gateway pod that is gone says nothing any more: its agent had no time to take its statuses back.
+  void forget_writer(const ObjectName& pod) const;
   void sleep_until_something();
 
   [[nodiscard]] std::vector<const Json*> of_kind(const std::string& kind) const;
