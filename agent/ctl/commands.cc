@@ -30,7 +30,7 @@ struct Words {
   GetOptions get;
   LogOptions logs;
   int replicas = 1, timeout = 60, grace = -1;
-  bool overwrite = false;
+  bool overwrite = false, interactive = false;
 };
 
 using Action = std::function<base::Status()>;
@@ -221,10 +221,14 @@ void add_inspect_commands(CLI::App& sandbox, Words& words, Action& action) {
       return print_logs(layout, words.logs);
     };
   });
+}
+
+void add_entry_commands(CLI::App& sandbox, Words& words, Action& action) {
   auto* exec_cmd = sandbox.add_subcommand("exec", "exec POD|NODE|outside -- COMMAND");
   exec_cmd->add_option("where", words.object)->required();
   exec_cmd->add_option("-n,--namespace", words.ns);
   exec_cmd->add_option("-c,--container", words.container);
+  exec_cmd->add_flag("-i,--stdin,-t,--tty", words.interactive, "accepted for kubectl's sake: both are always kept");
   exec_cmd->callback([&] {
     action = [&]() -> base::Status {
       TRY_ASSIGN(const auto layout, sandbox::load_layout(words.name));
@@ -322,6 +326,7 @@ int run_weftctl(int argc, char** argv) {
   add_life_commands(*sandbox, words, action);
   add_edit_commands(*sandbox, words, action);
   add_inspect_commands(*sandbox, words, action);
+  add_entry_commands(*sandbox, words, action);
   for (CLI::App* command : sandbox->get_subcommands({})) command->fallthrough();
   try {
     app.parse(argc, argv);

@@ -70,6 +70,12 @@ bool is_mount_point(const std::string& path) {
   return mounts && mounts->find(" " + path + " ") != std::string::npos;
 }
 
+// A bridge without an address of its own takes the lowest of its ports', and changes it as pods come and go:
+// neighbours would speak to the old one until their caches run out.
+std::string bridge_command(uint32_t first, uint32_t second) {
+  return fmt::format("link add br0 address 02:77:65:{:02x}:{:02x}:01 type bridge\n", first, second);
+}
+
 }  // namespace
 
 base::Status make_netns(const std::string& path) {
@@ -90,7 +96,7 @@ base::Status remove_netns(const std::string& path) {
 }
 
 std::string fabric_commands(const Layout& layout) {
-  std::string out = "link set lo up\nlink add br0 type bridge\n";
+  std::string out = "link set lo up\n" + bridge_command(layout.plan().index, 0);
   out += fmt::format("addr add {}/24 dev br0\n", layout.fabric_v4(1));
   if (layout.plan().dual_stack) out += fmt::format("addr add {}/64 dev br0 nodad\n", layout.fabric_v6(1));
   out += "link set br0 up\n";
@@ -111,7 +117,7 @@ std::string fabric_commands(const Layout& layout) {
 
 std::string node_commands(const Layout& layout, uint32_t node) {
   const bool v6 = layout.plan().dual_stack;
-  std::string out = "link set lo up\nlink set eth0 up\nlink add br0 type bridge\n";
+  std::string out = "link set lo up\nlink set eth0 up\n" + bridge_command(layout.plan().index, node);
   out += fmt::format("addr add {}/24 dev eth0\n", layout.node_v4(node));
   out += fmt::format("addr add {}/24 dev br0\n", layout.pod_v4(node, 1));
   if (v6) out += fmt::format("addr add {}/64 dev eth0 nodad\n", layout.node_v6(node));
