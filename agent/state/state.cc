@@ -62,6 +62,7 @@ class State::Impl {
 
  private:
   void take(const watch::Upsert& upsert) {
+    if (!upsert.object) return;
     store_.upsert(upsert.object);
     note_self(upsert.key);
     book_.set_findings(upsert.key, upsert.findings);

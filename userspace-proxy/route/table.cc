@@ -121,6 +121,7 @@ Decision decide(const Table& table, const RequestView& request, const Caller& ca
     const size_t match = matching(route, request, caller);
     if (match == SIZE_MAX) continue;
     decision.route = route.names[match];
+    if (route.source->clusters.empty()) return decision;  // says itself that nothing is here: 404
     decision.outcome = Outcome::kNoCluster;
     const auto* chosen = pick(route, draw);
     if (chosen == nullptr) return decision;

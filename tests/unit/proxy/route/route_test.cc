@@ -206,6 +206,16 @@ TEST_F(RouteTest, a_share_without_a_cluster_is_answered_locally_and_keeps_its_na
   EXPECT_NEAR(count["v2"], 500, 5);
 }
 
+TEST_F(RouteTest, a_route_without_clusters_ends_the_search_as_if_none_had_matched) {
+  model::VirtualHost host{.name = "h", .domains = {"*"}};
+  host.routes.push_back({.name = "none", .matches = {{.source_namespace = "dev"}}});
+  host.routes.push_back({.name = "rest", .clusters = {{add_cluster("c"), 1, "c"}}});
+  table.hosts.push_back(std::move(host));
+  const RequestView request{.method = "GET", .path = "/", .authority = "any"};
+  EXPECT_EQ(ask(request, {.ns = "dev"}).outcome, Outcome::kNoRoute);
+  EXPECT_EQ(ask(request, {.ns = "ops"}).outcome, Outcome::kCluster);
+}
+
 TEST_F(RouteTest, weights_are_shares_of_their_sum_and_nought_means_none) {
   const uint32_t a = add_cluster("a"), b = add_cluster("b"), c = add_cluster("c");
   table.hosts.push_back(
