@@ -188,6 +188,16 @@ TEST_F(ProxyTest, resets_travel_both_ways) {
   EXPECT_NE(stats.find("relay_destination_reset 1\n"), std::string::npos) << stats;
 }
 
+TEST_F(ProxyTest, a_burst_far_beyond_the_stock_is_served_as_the_agent_refills_it) {
+  constexpr int kConnections = 1000;
+  const base::Fd listener = world.listen_in_pod("10.9.1.2:7000");
+  std::vector<base::Fd> clients;
+  for (int i = 0; i < kConnections; ++i) clients.push_back(world.connect_captured("10.96.0.1:80"));
+  for (int i = 0; i < kConnections; ++i) send_all(accept_one(listener.get()).get(), "served");
+  for (const auto& client : clients) EXPECT_EQ(read_to_end(client.get()).substr(0, 6), "served");
+  EXPECT_NE(world.ask("15000", "/stats").find("stock_exhausted 0\n"), std::string::npos);
+}
+
 TEST_F(ProxyTest, a_dead_port_and_a_service_without_endpoints_reset_the_application_at_once) {
   for (const char* service : {"10.96.0.3:80", "10.96.0.2:80"}) {
     const auto begun = std::chrono::steady_clock::now();
