@@ -51,6 +51,9 @@ std::shared_ptr<Object> read_destination_rule(const Node& root, Report& report) 
   }
   rule->export_to = read_export_to(spec, report);
   rule->selects_clients = has(spec, "workloadSelector");
+  if (rule->selects_clients)
+    report.warn("UnsupportedValue", "spec.workloadSelector", get(spec, "workloadSelector").mark(),
+                "weft cannot hold a rule for some clients only yet: the whole rule has no effect");
   return rule;
 }
 

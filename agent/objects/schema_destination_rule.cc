@@ -126,11 +126,9 @@ constexpr Field kSubset[] = {
 };
 constexpr Field kWorkloadSelector[] = {{"matchLabels", kStringMap}};
 constexpr Field kDestinationRuleSpec[] = {
-    {"host", kString, kRequired},
-    {"trafficPolicy", one(kTrafficPolicy)},
-    {"subsets", list(kSubset)},
-    {"exportTo", kStrings},
-    {"workloadSelector", one(kWorkloadSelector), kUnsupported},
+    {"host", kString, kRequired}, {"trafficPolicy", one(kTrafficPolicy)},       {"subsets", list(kSubset)},
+    {"exportTo", kStrings},       {"workloadSelector", one(kWorkloadSelector)},  // its reader says what comes
+                                                                                 // of it
 };
 constexpr Field kDestinationRule[] = {
     {"apiVersion", kString, kRequired},

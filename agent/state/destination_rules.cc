@@ -22,6 +22,8 @@ DestinationRules::DestinationRules(const Objects<objects::DestinationRule>& rule
                                    std::string root_namespace)
     : root_namespace_(std::move(root_namespace)) {
   for (const auto& [key, rule] : rules) {
+    // Meant for some clients only, which cannot be told yet: applied to everybody it would be wrong for most.
+    if (rule->selects_clients) continue;
     const std::string host = complete_host(rule->host, key.ns, domain);
     by_namespace_[key.ns][host].push_back({rule.get(), visibility_of(rule->export_to, key.ns)});
   }

@@ -213,7 +213,7 @@ TEST(DestinationRule, traffic_policy_is_named_block_by_block) {
   EXPECT_EQ(briefs, (std::vector<std::string>{"7:5 UnsupportedField spec.trafficPolicy.loadBalancer",
                                               "8:5 UnsupportedField spec.trafficPolicy.connectionPool",
                                               "11:21 UnsupportedField spec.subsets[0].trafficPolicy.tls",
-                                              "12:3 UnsupportedField spec.workloadSelector"}));
+                                              "12:21 UnsupportedValue spec.workloadSelector"}));
   EXPECT_TRUE(as<DestinationRule>(decoded[0].object)->selects_clients);
 }
 

@@ -64,6 +64,13 @@ TEST_F(Rules, AreSeenByCallersTheyAreExportedTo) {
   EXPECT_EQ(find("strangers"), "dev/service s,");
 }
 
+TEST_F(Rules, ThatSelectTheirClientsAreAppliedToNobodyYet) {
+  auto rule = a_rule("dev", "service", "web", {{"s", {}}});
+  rule->selects_clients = true;
+  put(rule);
+  EXPECT_EQ(find("dev"), "");
+}
+
 TEST_F(Rules, WithTheMostSpecificHostGoFirst) {
   put(a_rule("dev", "wide", "*.dev.svc.cluster.local", {{"w", {}}}));
   EXPECT_EQ(find(""), "dev/wide w,");
