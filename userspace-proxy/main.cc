@@ -69,6 +69,7 @@ base::Status run(const worker::Options& options) {
   TRY_ASSIGN(auto admin, worker::Admin::bind(
                              clock, {options.metrics_address, options.ready_address, options.admin_address}));
 
+  std::unique_ptr<observe::LogWriter> log;  // outlives the workers that write to it
   std::unique_ptr<worker::Fleet> fleet;
   const auto end = [&] {
     spdlog::info("draining");
@@ -80,9 +81,9 @@ base::Status run(const worker::Options& options) {
   tzset();  // reads a file, which is forbidden from here on
   TRY(worker::confine_system_calls(options.seccomp));
 
-  observe::LogWriter log(std::move(log_file));
+  log = std::make_unique<observe::LogWriter>(std::move(log_file));
   TRY_ASSIGN(fleet, worker::Fleet::create(
-                        *loop, clock, log,
+                        *loop, clock, *log,
                         {.workers = workers,
                          .agent_socket = options.agent_socket,
                          .version = kVersion,
