@@ -5,6 +5,7 @@
 //
 // One pinned thread plays both ends, so no wake-up hides the path. Prints one JSON line a measurement;
 // connect_bench.py turns them into tables.
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -105,9 +106,9 @@ std::string kube_proxy_rules(int services) {
   std::string out = "table ip kube {\n chain endpoint { meta l4proto tcp dnat to 10.77.2.2:8080; }\n";
   std::string elements;
   for (int i = 1; i <= services; ++i) {
-    const std::string name = "service-" + std::to_string(i);
-    out += " chain " + name + " { numgen random mod 1 vmap { 0 : goto endpoint }; }\n";
-    elements += (i > 1 ? ", " : "") + service(i).address.to_string() + " . tcp . 80 : goto " + name;
+    out += fmt::format(" chain service-{} {{ numgen random mod 1 vmap {{ 0 : goto endpoint }}; }}\n", i);
+    elements += fmt::format("{}{} . tcp . 80 : goto service-{}", i > 1 ? ", " : "",
+                            service(i).address.to_string(), i);
   }
   return out + " map service-ips { type ipv4_addr . inet_proto . inet_service : verdict; elements = { " +
          elements + " }; }\n chain services { ip daddr . meta l4proto . th dport vmap @service-ips; }\n" +
