@@ -16,8 +16,9 @@ namespace {
 //                └─────────────┴────────────┴────────────────────────┘
 //                             a local reply, or the source is gone
 //
-// kWaiting: for a stream to an endpoint (again when the first could not be reached). kSending: the request goes out, no final response head has come.
-// kReplying: the response head was handed on; request body may still flow. kTunnel: raw bytes both ways.
+// kWaiting: for a stream to an endpoint (again when the first could not be reached). kSending: the request
+// goes out, no final response head has come. kReplying: the response head was handed on; request body may
+// still flow. kTunnel: raw bytes both ways.
 using Step = Exchange::Step;
 constexpr uint8_t bit(Step step) {
   return static_cast<uint8_t>(1u << static_cast<unsigned>(step));

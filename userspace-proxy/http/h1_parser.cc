@@ -52,7 +52,8 @@ int H1Parser::on_headers_complete(llhttp_t* parser) {
   auto& self = *static_cast<H1Parser*>(parser->data);
   self.headers_done_ = true;
   // Read now: llhttp forgets it as soon as a message without a body is complete.
-  self.framing_ = {(parser->flags & F_CHUNKED) != 0, (parser->flags & F_CONTENT_LENGTH) != 0, parser->content_length};
+  self.framing_ = {(parser->flags & F_CHUNKED) != 0, (parser->flags & F_CONTENT_LENGTH) != 0,
+                   parser->content_length};
   return self.head_only_ ? 1 : 0;
 }
 

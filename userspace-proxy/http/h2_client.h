@@ -35,6 +35,7 @@ class H2ClientStream final : public H2Stream, public DestinationStream {
   void take_head(bool end_stream) override;
   void add_field(std::string_view name, std::string_view value) override;
   void output_drained() override;
+  void output_ended() override {}
   void stream_closed(uint32_t error_code) override;
   [[nodiscard]] Body body_of(bool end_stream);
   [[nodiscard]] Exchange* let_go();

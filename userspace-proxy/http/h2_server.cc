@@ -152,6 +152,12 @@ void H2ServerStream::send_end(const Fields* trailers) {
   if (!out_ended_) queue_end(trailers);
 }
 
+// The response is complete and the request is not: the rest of it need not come (RFC 9113 8.1).
+void H2ServerStream::output_ended() {
+  if (!in_ended_)
+    nghttp2_submit_rst_stream(server_->session_.get(), NGHTTP2_FLAG_NONE, id_, NGHTTP2_NO_ERROR);
+}
+
 void H2ServerStream::abort() {
   if (server_ == nullptr) return;
   nghttp2_submit_rst_stream(server_->session_.get(), NGHTTP2_FLAG_NONE, id_, NGHTTP2_INTERNAL_ERROR);

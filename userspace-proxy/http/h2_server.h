@@ -37,6 +37,7 @@ class H2ServerStream final : public H2Stream, public SourceStream {
   void add_field(std::string_view name, std::string_view value) override;
   void add_pseudo(std::string_view name, std::string_view value);
   void output_drained() override { exchange_.on_source_writable(); }
+  void output_ended() override;
   void stream_closed(uint32_t error_code) override;
   [[nodiscard]] std::string_view check_head(RequestHead& head);
   void join_cookies(Fields& fields);

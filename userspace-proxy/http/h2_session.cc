@@ -138,6 +138,13 @@ struct H2Session::Callbacks {
     return 0;
   }
 
+  static int frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
+    if (H2Stream* const stream = self(user).stream_of(frame->hd.stream_id)) stream->output_ended();
+    return 0;
+  }
+
   static nghttp2_session_callbacks* make() {
     nghttp2_session_callbacks* list;
     CHECK(nghttp2_session_callbacks_new(&list) == 0);
@@ -146,6 +153,7 @@ struct H2Session::Callbacks {
     nghttp2_session_callbacks_set_on_invalid_header_callback(list, invalid_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(list, frame_received);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(list, data_chunk);
+    nghttp2_session_callbacks_set_on_frame_send_callback(list, frame_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(list, stream_close);
     nghttp2_session_callbacks_set_send_data_callback(list, send_data);
     return list;

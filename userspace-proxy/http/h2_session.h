@@ -36,6 +36,7 @@ class H2Stream : public base::Retirable {
   [[nodiscard]] bool charge_field(std::string_view name, std::string_view value);
   [[nodiscard]] Field make_field(std::string_view name, std::string_view value);
   virtual void output_drained() = 0;
+  virtual void output_ended() = 0;  // END_STREAM has left nghttp2
   virtual void stream_closed(uint32_t error_code) = 0;
 
   void attach(H2Session& session, int32_t id);
