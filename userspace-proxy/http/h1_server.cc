@@ -126,8 +126,8 @@ bool H1ServerSession::is_preface() {
 }
 
 bool H1ServerSession::parse_head() {
-  // An empty line before a request is what some old clients send behind a body (RFC 9112 2.2).
-  if (intake_.view().starts_with("\r\n")) intake_.consume(2);
+  // Empty lines before a request are what some old clients send behind a body (RFC 9112 2.2).
+  while (intake_.view().starts_with("\r\n")) intake_.consume(2);
   if (intake_.view().empty()) return false;
   if (first_ && is_preface()) return false;
   const auto scan = parser_.scan(intake_.view());
