@@ -111,7 +111,7 @@ def weft(namespace, folder, port):
     socket = folder / "proxy.sock"
     agent = namespace.start(str(BIN / "weft-agent"), "--role", "gateway", "--namespace", "istio-system", "--pod", "gw",
                             "--manifests", str(folder / "manifests"), "--status-dir", str(folder / "status"),
-                            "--proxy-socket", str(socket), "--log-level", "warn", cpu=1, log=folder / "agent.log")
+                            "--proxy-socket", str(socket), "--proxy-user", "65534", "--log-level", "warn", cpu=1, log=folder / "agent.log")
     proxy = namespace.start(str(BIN / "weft-proxy"), "--agent-socket", str(socket), "--workers", "1",
                             "--metrics-address", "127.0.0.1:15020", "--ready-address", "127.0.0.1:15021",
                             "--admin-address", "127.0.0.1:15000", cpu=0, log=folder / "proxy.log")
