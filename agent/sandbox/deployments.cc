@@ -14,10 +14,12 @@ bool going(const Json& pod) {
 
 // The least useful first: not ready before ready, then the youngest.
 void sort_by_worth(std::vector<const Json*>* pods) {
-  std::ranges::stable_sort(*pods, [](const Json* a, const Json* b) {
+  std::ranges::sort(*pods, [](const Json* a, const Json* b) {
     const bool ready_a = condition_holds(*a, "Ready"), ready_b = condition_holds(*b, "Ready");
     if (ready_a != ready_b) return !ready_a;
-    return text_at(*a, "metadata.creationTimestamp") > text_at(*b, "metadata.creationTimestamp");
+    const auto made_a = text_at(*a, "metadata.creationTimestamp"),
+               made_b = text_at(*b, "metadata.creationTimestamp");
+    return made_a != made_b ? made_a > made_b : text_at(*a, "metadata.name") < text_at(*b, "metadata.name");
   });
 }
 
