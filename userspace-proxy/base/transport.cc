@@ -35,13 +35,16 @@ Io TcpTransport::write(std::span<const iovec> from) {
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(from.data());
   message.msg_iovlen = from.size();
-  const ssize_t n = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+  const ssize_t n = from.size() == 1 ? ::send(fd_.get(), from[0].iov_base, from[0].iov_len, MSG_NOSIGNAL)
+                                     : ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
   if (n >= 0) return {Io::Kind::kBytes, static_cast<size_t>(n), 0};
   if (errno == EAGAIN || errno == EINTR) return {Io::Kind::kWouldBlock, 0, 0};
   return {Io::Kind::kError, 0, errno};
 }
 
-void TcpTransport::shutdown_write() { ::shutdown(fd_.get(), SHUT_WR); }
+void TcpTransport::shutdown_write() {
+  ::shutdown(fd_.get(), SHUT_WR);
+}
 
 void TcpTransport::reset() {
   if (!fd_) return;
@@ -57,7 +60,8 @@ void TcpTransport::on_io(uint32_t events) {
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) drained_ = false;
   // Errors and hang-ups surface through read(); a failed connect through write() or SO_ERROR.
   if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) handler_->on_writable();
-  if (fd_ && loop_ != nullptr && handler_ != nullptr && (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0)
+  if (fd_ && loop_ != nullptr && handler_ != nullptr &&
+      (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0)
     handler_->on_readable();
 }
 

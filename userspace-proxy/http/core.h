@@ -43,6 +43,7 @@ class Random {
 struct Plan {
   std::shared_ptr<const identify::ConnInfo> info;
   std::shared_ptr<const route::Tables> tables;
+  std::string peer;  // info->peer.address as text: a gateway tells it to every request
 };
 
 // Owned by Engine, thread: the worker's.

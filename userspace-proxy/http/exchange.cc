@@ -87,7 +87,7 @@ void Exchange::route() {
     parts.path = path;
   }
   const auto& info = *plan_->info;
-  prepare_request(head_, info, core_.random, arena_, extras_);
+  prepare_request(head_, *plan_, core_.random, arena_, extras_);
   for (const auto& extra : extras_.view()) {
     if (extra.name == "x-request-id") request_id_ = extra.value;
     if (extra.name == "x-forwarded-for") forwarded_for_ = extra.value;

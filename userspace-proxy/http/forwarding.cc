@@ -1,7 +1,5 @@
 #include "userspace-proxy/http/forwarding.h"
 
-#include <arpa/inet.h>
-
 #include <charconv>
 
 namespace weft::http {
@@ -19,15 +17,6 @@ std::string_view make_request_id(Random& random, Arena& arena) {
     *next++ = kHex[(words[nibble / 16] >> (60 - 4 * (nibble % 16))) & 15];
   }
   return {out, 36};
-}
-
-std::string_view write_address(const base::Address& address, Arena& arena) {
-  char* const out = arena.allocate(INET6_ADDRSTRLEN);
-  if (address.is_v4())
-    inet_ntop(AF_INET, address.bytes.data() + 12, out, INET6_ADDRSTRLEN);
-  else
-    inet_ntop(AF_INET6, address.bytes.data(), out, INET6_ADDRSTRLEN);
-  return out;
 }
 
 // "<what was there>, <peer>"
@@ -58,19 +47,17 @@ void drop(Fields& fields, std::initializer_list<Known> list) {
 
 }  // namespace
 
-void prepare_request(RequestHead& head, const identify::ConnInfo& info, Random& random, Arena& arena,
-                     Extras& extras) {
+void prepare_request(RequestHead& head, const Plan& plan, Random& random, Arena& arena, Extras& extras) {
   if (head.te_trailers) extras.add("te", "trailers");
   if (head.version == Version::kHttp10) drop(head.fields, {Known::kExpect});
-  if (info.kind != listen::Kind::kGateway) {
+  if (plan.info->kind != listen::Kind::kGateway) {
     if (find(head.fields, Known::kXRequestId) == nullptr)
       extras.add("x-request-id", make_request_id(random, arena));
     return;
   }
-  const auto peer = write_address(info.peer.address, arena);
-  extras.add("x-forwarded-for", append_forwarded_for(head.fields, peer, arena));
+  extras.add("x-forwarded-for", append_forwarded_for(head.fields, plan.peer, arena));
   extras.add("x-forwarded-proto", "http");
-  extras.add("x-envoy-external-address", peer);
+  extras.add("x-envoy-external-address", plan.peer);
   extras.add("x-request-id", make_request_id(random, arena));
   drop(head.fields, {Known::kXForwardedFor, Known::kXForwardedProto, Known::kXRequestId, Known::kXEnvoy,
                      Known::kXEnvoyOriginalPath});

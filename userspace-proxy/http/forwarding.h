@@ -25,12 +25,11 @@ class Extras {
   size_t count_ = 0;
 };
 
-// Values end up in `arena`.
+// Values end up in `arena` or lie in `plan`.
 // Gateway: x-request-id is made anew; the peer is appended to x-forwarded-for and named in
 // x-envoy-external-address; x-forwarded-proto says how the peer spoke to us; x-envoy-* of the client are
 // dropped, since nobody outside is trusted. In the mesh: x-request-id when there is none, nothing else.
-void prepare_request(RequestHead& head, const identify::ConnInfo& info, Random& random, Arena& arena,
-                     Extras& extras);
+void prepare_request(RequestHead& head, const Plan& plan, Random& random, Arena& arena, Extras& extras);
 
 // Gateway: `server` is ours, x-envoy-upstream-service-time says how long the destination took. In the mesh:
 // nothing.

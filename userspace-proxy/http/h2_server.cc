@@ -22,7 +22,7 @@ void H2ServerStream::begin(H2ServerSession& session, int32_t id) {
 void H2ServerStream::gone(observe::Flag flag, std::string_view details) {
   exchange_.on_source_gone(flag, details);
   exchange_.request().clear();
-  host_ = {};
+  host_ = protocol_ = {};
   server_ = nullptr;
   detach();
 }
@@ -46,6 +46,7 @@ void H2ServerStream::add_pseudo(std::string_view name, std::string_view value) {
   if (name == ":method") head.method = arena_.copy(value);
   if (name == ":path") head.target = arena_.copy(value);
   if (name == ":authority") head.authority = arena_.copy(value);
+  if (name == ":protocol") protocol_ = arena_.copy(value);
   if (name == ":scheme") head.scheme = value == "https" ? "https" : "http";
 }
 
@@ -81,13 +82,27 @@ void H2ServerStream::note_fields(RequestHead& head) {
 }
 
 std::string_view H2ServerStream::check_head(RequestHead& head) {
-  if (head.method == "CONNECT") return {};  // refused by the exchange
+  if (head.method == "CONNECT" && protocol_ != "websocket") return {};  // refused by the exchange
   if (head.authority.empty()) head.authority = host_;
   if (!host_.empty() && !equal_fold(host_, head.authority)) return "http2.host_disagrees";
   if (!valid_authority(head.authority)) return "http2.authority";
   if (head.target.empty() || (head.target[0] != '/' && !(head.target == "*" && head.method == "OPTIONS")))
     return "http2.path";
   return {};
+}
+
+// An extended CONNECT (RFC 8441) is the GET with an upgrade that HTTP/1 has for it. The key is part of that
+// handshake only.
+void H2ServerStream::become_websocket(RequestHead& head) {
+  static constexpr char kBase64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  head.method = "GET";
+  head.websocket = true;
+  head.body = Body::kNone;
+  char key[24];  // 16 random bytes
+  for (int i = 0; i < 21; ++i) key[i] = kBase64[core_.random.next() % 64];
+  key[21] = kBase64[(core_.random.next() % 4) * 16];
+  key[22] = key[23] = '=';
+  head.fields.push_back(make_field("sec-websocket-key", {key, sizeof key}));
 }
 
 void H2ServerStream::take_head(bool end_stream) {
@@ -104,6 +119,7 @@ void H2ServerStream::take_head(bool end_stream) {
     return exchange_.refuse(*this, plan, 400, problem);
   }
   note_fields(head);
+  if (head.method == "CONNECT" && protocol_ == "websocket" && !end_stream) become_websocket(head);
   join_cookies(head.fields);
   exchange_.begin(*this, plan);
 }
@@ -114,13 +130,15 @@ void H2ServerStream::resume() {
   core_.work_later(*server_);
 }
 
+std::string_view H2ServerStream::number_text(uint64_t number) {
+  char* const out = arena_.allocate(20);
+  return {out, static_cast<size_t>(std::to_chars(out, out + 20, number).ptr - out)};
+}
+
 void H2ServerStream::send_informational(const ResponseHead& head) {
   if (server_ == nullptr) return;
   server_->list_clear();
-  char status[4];
-  const std::string_view code(
-      status, static_cast<size_t>(std::to_chars(status, status + 4, head.status).ptr - status));
-  server_->list_add(":status", code);
+  server_->list_add(":status", number_text(head.status));
   server_->list_add_fields(head.fields, false, arena_);
   nghttp2_submit_headers(server_->session_.get(), NGHTTP2_FLAG_NONE, id_, nullptr, server_->list_.data(),
                          server_->list_.size(), nullptr);
@@ -130,17 +148,12 @@ void H2ServerStream::send_informational(const ResponseHead& head) {
 void H2ServerStream::send_head(const ResponseHead& head, std::span<const Extra> extras) {
   if (server_ == nullptr) return;
   server_->list_clear();
-  char status[4];
-  const std::string_view code(
-      status, static_cast<size_t>(std::to_chars(status, status + 4, head.status).ptr - status));
-  server_->list_add(":status", code);
+  // 101 is HTTP/1's word for what is a 200 here.
+  server_->list_add(":status", number_text(head.body == Body::kTunnel ? 200 : head.status));
   server_->list_add_fields(head.fields, head.status != 204, arena_);
   for (const auto& extra : extras) server_->list_add(extra.name, extra.value);
-  char length[20];
   if (head.body == Body::kLength && find(head.fields, Known::kContentLength) == nullptr)
-    server_->list_add(
-        "content-length",
-        {length, static_cast<size_t>(std::to_chars(length, length + 20, head.content_length).ptr - length)});
+    server_->list_add("content-length", number_text(head.content_length));
   const auto body = provider();
   nghttp2_submit_response(server_->session_.get(), id_, server_->list_.data(), server_->list_.size(),
                           head.body == Body::kNone ? nullptr : &body);

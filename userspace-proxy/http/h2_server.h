@@ -41,12 +41,14 @@ class H2ServerStream final : public H2Stream, public SourceStream {
   void stream_closed(uint32_t error_code) override;
   [[nodiscard]] std::string_view check_head(RequestHead& head);
   void join_cookies(Fields& fields);
+  void become_websocket(RequestHead& head);
+  [[nodiscard]] std::string_view number_text(uint64_t number);
   void note_fields(RequestHead& head);
 
   Core& core_;
   Exchange exchange_;
   H2ServerSession* server_ = nullptr;
-  std::string_view host_;
+  std::string_view host_, protocol_;  // Host field; :protocol of an extended CONNECT
 };
 
 // An accepted connection that speaks HTTP/2 in clear text, with prior knowledge.

@@ -248,13 +248,13 @@ H2Session::~H2Session() = default;
 void H2Session::submit_settings(bool server) {
   const auto& limits = core_.limits;
   const nghttp2_settings_entry entries[] = {
-      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, server ? limits.h2_streams : 0},
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits.h2_stream_window},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(limits.head_bytes)},
-      {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, server ? limits.h2_streams : 0},
+      // A server takes WebSockets (RFC 8441); a client takes no push, and a server may not even speak of it.
+      {server ? NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL : NGHTTP2_SETTINGS_ENABLE_PUSH, server ? 1u : 0u},
   };
-  // A server may not say anything about push.
-  nghttp2_submit_settings(session_.get(), NGHTTP2_FLAG_NONE, entries, server ? 3 : 4);
+  nghttp2_submit_settings(session_.get(), NGHTTP2_FLAG_NONE, entries, std::size(entries));
   nghttp2_session_set_local_window_size(session_.get(), NGHTTP2_FLAG_NONE, 0,
                                         static_cast<int32_t>(limits.h2_connection_window));
 }

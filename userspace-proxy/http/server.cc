@@ -6,6 +6,12 @@
 namespace weft::http {
 namespace {
 
+std::shared_ptr<const Plan> make_plan(std::shared_ptr<const identify::ConnInfo> info,
+                                      std::shared_ptr<const route::Tables> tables) {
+  auto peer = info->kind == listen::Kind::kGateway ? info->peer.address.to_string() : std::string();
+  return std::make_shared<const Plan>(Plan{std::move(info), std::move(tables), std::move(peer)});
+}
+
 // The transport of an accepted connection and the session that speaks on it. Begins with HTTP/1; an HTTP/2
 // preface as the first bytes changes that.
 class Connection final : public ServerConnection, public ServerHost, private base::TransportHandler {
@@ -22,7 +28,7 @@ class Connection final : public ServerConnection, public ServerHost, private bas
   }
   void reconfigure(std::shared_ptr<const identify::ConnInfo> info,
                    std::shared_ptr<const route::Tables> tables) override {
-    plan_ = std::make_shared<const Plan>(Plan{std::move(info), std::move(tables)});
+    plan_ = make_plan(std::move(info), std::move(tables));
   }
   void drain() override {
     Turn turn(core_);
@@ -78,7 +84,7 @@ std::unique_ptr<ServerConnection> ServerConnection::create(Engine& engine,
                                                            std::shared_ptr<const identify::ConnInfo> info,
                                                            std::shared_ptr<const route::Tables> tables,
                                                            ServerOwner& owner) {
-  auto plan = std::make_shared<const Plan>(Plan{std::move(info), std::move(tables)});
+  auto plan = make_plan(std::move(info), std::move(tables));
   return std::make_unique<Connection>(engine.core(), std::move(transport), std::move(plan), owner);
 }
 

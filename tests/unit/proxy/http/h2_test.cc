@@ -289,6 +289,40 @@ TEST_F(H2ServerTest, rapid_resets_end_the_connection) {
   EXPECT_TRUE(connections.empty());
 }
 
+TEST_F(H2ServerTest, a_websocket_over_http_2_becomes_an_upgrade_over_http_1) {
+  auto& client = connect_h2();
+  EXPECT_EQ(nghttp2_session_get_remote_settings(client.raw(), NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL), 1u);
+  const int32_t id = client.submit({{":method", "CONNECT"},
+                                    {":protocol", "websocket"},
+                                    {":scheme", "http"},
+                                    {":authority", "svc"},
+                                    {":path", "/chat"},
+                                    {"sec-websocket-version", "13"}},
+                                   "early", false);
+  run();
+  auto& server = accept(1001);
+  const auto seen = server.take();
+  EXPECT_TRUE(seen.starts_with("GET /chat HTTP/1.1\r\nhost: svc\r\n")) << seen;
+  EXPECT_TRUE(has(seen, "connection: Upgrade\r\nupgrade: websocket\r\n\r\n")) << seen;
+  EXPECT_TRUE(has(seen, "sec-websocket-key: ")) << seen;
+  say(server, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello");
+  run();
+  EXPECT_EQ(client.streams[id].status(), "200");
+  EXPECT_EQ(client.streams[id].get("upgrade"), "");
+  EXPECT_EQ(client.streams[id].body, "hello");
+  EXPECT_EQ(server.take(), "early");
+  client.more(id, "bye", true);
+  run();
+  EXPECT_EQ(server.take(), "bye");
+  EXPECT_TRUE(server.at_end());
+  say(server, "bye too");
+  server.shutdown_write();
+  run();
+  EXPECT_EQ(client.streams[id].body, "hellobye too");
+  EXPECT_TRUE(client.streams[id].ended && client.streams[id].closed);
+  EXPECT_EQ(client.streams[id].error, 0u);
+}
+
 TEST_F(H2ServerTest, draining_says_goaway_and_lets_running_streams_end) {
   auto& client = connect_h2();
   const int32_t id = client.request();
