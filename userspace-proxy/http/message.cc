@@ -107,6 +107,7 @@ void ResponseHead::clear() {
   fields = std::move(kept);
 }
 
+// lint: table
 std::string_view reason_of(uint16_t status) {
   switch (status) {
     case 100:

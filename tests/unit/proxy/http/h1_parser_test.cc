@@ -88,6 +88,7 @@ struct Shape {
   int status;
 };
 
+// lint: table
 const std::vector<Shape>& refused_requests() {
   static const std::vector<Shape> kShapes = {
       {"bare CR as end of a header", "GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", 400},
