@@ -1,6 +1,7 @@
 #include "agent/state/virtual_services.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "userspace-proxy/base/address.h"
 
@@ -98,7 +99,10 @@ const std::vector<const BoundRules*>& VirtualServices::mesh_rules(const std::str
 }
 
 void sort_routes(std::vector<OwnedRoute>& routes) {
-  std::ranges::stable_partition(routes, [](const OwnedRoute& r) { return !r.catch_all; });
+  std::vector<OwnedRoute> sorted, last;
+  for (OwnedRoute& route : routes) (route.catch_all ? last : sorted).push_back(std::move(route));
+  std::ranges::move(last, std::back_inserter(sorted));
+  routes = std::move(sorted);
 }
 
 void bound_routes(std::vector<OwnedRoute>& routes, size_t room, const std::string& client_ns, Notes& notes) {
