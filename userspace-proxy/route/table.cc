@@ -58,8 +58,10 @@ Table::Table(const model::RouteTable& table, const model::Snapshot& snapshot,
     for (const auto& route : host.routes) out.routes.push_back(compile(route, problems));
     for (const auto& domain : host.domains) add_domain(domain, hosts_.size() - 1);
   }
-  std::ranges::stable_sort(suffixes_,
-                           [](const Suffix& a, const Suffix& b) { return a.text.size() > b.text.size(); });
+  // Longest first; of two equal ones the host that was named first counts.
+  std::ranges::sort(suffixes_, [](const Suffix& a, const Suffix& b) {
+    return a.text.size() != b.text.size() ? a.text.size() > b.text.size() : a.host < b.host;
+  });
 }
 
 void Table::add_domain(const std::string& domain, size_t host) {
