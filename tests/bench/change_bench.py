@@ -50,6 +50,16 @@ metadata: {name: server, namespace: mesh, labels: {app: server}}
 spec: {nodeName: node1, containers: [{name: echo, image: weft/probe, args: [serve, "7000"]}, {name: web, image: cmssw/httpgo}]}
 ---
 apiVersion: v1
+kind: Pod
+metadata: {name: far, namespace: mesh, labels: {app: far}}
+spec: {nodeName: node2, containers: [{name: echo, image: weft/probe, args: [serve, "7000"]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: far, namespace: mesh}
+spec: {selector: {app: far}, ports: [{name: tcp, port: 7000}]}
+---
+apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: mesh}
 spec: {selector: {app: server}, ports: [{name: http, port: 8888}]}
@@ -137,23 +147,49 @@ def measure(kind, file, texts, address, port):
     return {"n": len(values), "p50": percentile(values, .5), "p99": percentile(values, .99), "max": max(values)}
 
 
-def component_pids(name):
-    out = subprocess.run(["pgrep", "-f", f"{BIN}/{name} .*{NAME}"], capture_output=True, text=True).stdout
-    return [int(pid) for pid in out.split()]
+def component_pids(name, node="node1"):
+    """Processes of one component on one node of this sandbox, told by their cgroup."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cgroup"):
+        try:
+            if f"weft-sandbox-{NAME}/{node}/" in path.read_text() and path.parent.joinpath("comm").read_text().strip() == name:
+                found.append(int(path.parent.name))
+        except OSError:
+            pass  # it has ended meanwhile
+    return found
+
+
+def memory():
+    return {name: sum(rss_kib(p) for p in component_pids(name)) / 1024 for name in ("weft-agent", "weft-proxy")}
+
+
+def per_idle_connection(count=1000):
+    """What the proxy of the calling node grows by for each silent relayed connection, in bytes."""
+    before = sum(rss_kib(p) for p in component_pids("weft-proxy"))
+    client = subprocess.Popen([BIN / "weftctl", "sandbox", "--name", NAME, "exec", "client", "-n", "mesh", "--", BIN / "probe",
+                               "connect", "far.mesh:7000", "--mode", "idle", "--count", str(count), "--seconds", "8"],
+                              stdout=subprocess.DEVNULL)
+    time.sleep(5)
+    after = sum(rss_kib(p) for p in component_pids("weft-proxy"))
+    client.wait()
+    return (after - before) * 1024 / count
 
 
 def main():
     ctl("down", check=False)
     atexit.register(lambda: ctl("down", check=False))
-    ctl("up", "--nodes", "1", "--image", f"weft/probe={BIN}/probe")
+    ctl("up", "--nodes", "2", "--image", f"weft/probe={BIN}/probe")
     apply(BASE)
     ctl("wait", "--timeout", "60")
     manifests = pathlib.Path(f"/run/weft/sandbox/{NAME}/manifests/user")
-    idle = {n: sum(rss_kib(p) for p in component_pids(n)) / 1024 for n in ("weft-agent", "weft-proxy")}
+    time.sleep(3)
+    idle = memory()
     print(f"memory at rest, 3 workloads (PSS, MiB): {json.dumps({k: round(v, 1) for k, v in idle.items()})}   target: sum of a node <= 30")
+    each = per_idle_connection()
+    print(f"memory of the proxy for an idle relayed connection: {each:.0f} bytes   target: <= 8192")
     many_services(manifests)
     time.sleep(3)
-    loaded = {n: sum(rss_kib(p) for p in component_pids(n)) / 1024 for n in ("weft-agent", "weft-proxy")}
+    loaded = memory()
     print(f"memory with {SERVICES} services of {ENDPOINTS} endpoints (PSS, MiB): {json.dumps({k: round(v, 1) for k, v in loaded.items()})}")
     address = ctl("get", "pods", "server", "-n", "mesh", "-o", "jsonpath={.status.podIP}").strip()
     moving = ctl("get", "services", "moving", "-n", "mesh", "-o", "jsonpath={.spec.clusterIP}").strip()
@@ -167,7 +203,7 @@ def main():
     results = {"kernel": measure("kernel", manifests / "bench-slice.yaml", slices, moving, 7000),
                "proxy": measure("proxy", manifests / "bench-route.yaml",
                                 [ROUTE.format(prefix="/a"), ROUTE.format(prefix="/b")], web, 8888),
-               "memory_idle_mib": idle, "memory_loaded_mib": loaded}
+               "memory_idle_mib": idle, "memory_idle_connection_bytes": each, "memory_loaded_mib": loaded}
     write_json("change", results)
 
 
