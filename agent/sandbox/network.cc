@@ -21,11 +21,18 @@ struct Sysctl {
 };
 
 // Namespaces inherit some settings from the machine; these are what a node and a pod of a cluster have.
-constexpr Sysctl kEverywhere[] = {
-    {"net/ipv4/tcp_congestion_control", "cubic"}, {"net/ipv6/conf/all/accept_dad", "0"},
-    {"net/ipv6/conf/default/accept_dad", "0"},    {"net/ipv6/conf/all/accept_ra", "0"},
-    {"net/ipv6/conf/default/accept_ra", "0"},     {"net/ipv4/conf/all/rp_filter", "0"},
-    {"net/ipv4/conf/default/rp_filter", "0"},     {"net/ipv4/ping_group_range", "0 2147483647"}};
+constexpr Sysctl kEverywhere[] = {{"net/ipv4/tcp_congestion_control", "cubic"},
+                                  {"net/ipv6/conf/all/accept_dad", "0"},
+                                  {"net/ipv6/conf/default/accept_dad", "0"},
+                                  {"net/ipv6/conf/all/accept_ra", "0"},
+                                  // IPv6 routers cannot be told not to redirect; who believed them would go
+                                  // past the node and its address translation.
+                                  {"net/ipv6/conf/all/accept_redirects", "0"},
+                                  {"net/ipv6/conf/default/accept_redirects", "0"},
+                                  {"net/ipv6/conf/default/accept_ra", "0"},
+                                  {"net/ipv4/conf/all/rp_filter", "0"},
+                                  {"net/ipv4/conf/default/rp_filter", "0"},
+                                  {"net/ipv4/ping_group_range", "0 2147483647"}};
 // Bridge netfilter (where the machine has it) would translate and switch frames before they are routed; here
 // everything is routed, so it stays out of the way.
 constexpr Sysctl kForwarding[] = {{"net/bridge/bridge-nf-call-iptables", "0"},
