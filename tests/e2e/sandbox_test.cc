@@ -295,6 +295,29 @@ TEST_F(SandboxTest, a_killed_daemon_is_said_and_its_successor_goes_on_with_the_s
   EXPECT_EQ(from_client("http://httpgo:8888/resumed").status, 200);
 }
 
+TEST(SandboxDualStack, a_service_answers_over_both_families_from_every_node) {
+  Cluster cluster("e2e-plain-d", {"--nodes", "2", "--no-mesh", "--dual-stack"});
+  ASSERT_EQ(cluster.trouble(), "");
+  ASSERT_TRUE(cluster.ctl({"create", "namespace", "dev"}).ok());
+  ASSERT_TRUE(cluster.apply_file(kHttpgo).ok());
+  ASSERT_TRUE(cluster.apply(kClient).ok());
+  ASSERT_TRUE(cluster
+                  .apply(R"(
+apiVersion: v1
+kind: Service
+metadata: {name: both, namespace: dev}
+spec: {ipFamilyPolicy: RequireDualStack, selector: {app: httpgo}, ports: [{name: http, port: 80, targetPort: 8888}]}
+)")
+                  .ok());
+  ASSERT_TRUE(cluster.ctl({"wait", "--timeout", "30"}).ok());
+  ASSERT_TRUE(
+      eventually([&] { return curl(cluster, "client", {"-6", "-m", "2"}, "http://both/").status == 200; }));
+  // Both backends are met, the one on the caller's own node too.
+  for (const std::string family : {"-4", "-6"})
+    for (int i = 0; i < 12; ++i)
+      EXPECT_EQ(curl(cluster, "client", {family, "-m", "2"}, "http://both/").status, 200) << family;
+}
+
 TEST(SandboxEnd, down_leaves_no_trace_also_after_everything_was_killed) {
   const std::string name = "e2e-plain-c";
   {
