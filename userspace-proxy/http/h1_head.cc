@@ -228,6 +228,9 @@ H1Error read_response(std::string_view bytes, const HeadLines& lines, const Fram
   }
   if (head.status < 100 || (line.size() > 12 && line[12] != ' ')) return {502, "http1.status_line"};
   head.reason = line.size() > 13 ? line.substr(13) : std::string_view{};
+  // llhttp takes any byte here; others on the way to the client do not.
+  if (std::ranges::any_of(head.reason, [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; }))
+    return {502, "http1.status_line"};
   split_fields(bytes, lines, 1, head.fields);
   const auto tokens = read_connection(head.fields);
   head.keep_alive = head.version == Version::kHttp11 ? !tokens.close : tokens.keep_alive && !tokens.close;

@@ -115,7 +115,8 @@ std::string_view normalise(std::string_view path, char* out) {
         writer.put_escape(byte);
       continue;
     }
-    if (kClasses[static_cast<uint8_t>(c)] == kEscape)
+    // A '%' on its own would make an escape together with what is decoded behind it.
+    if (c == '%' || kClasses[static_cast<uint8_t>(c)] == kEscape)
       writer.put_escape(static_cast<uint8_t>(c));
     else
       writer.put(c);

@@ -20,7 +20,7 @@ enum class PathCheck : unsigned char {
 // upper-case digits
 // - characters that a path may not hold literally (" < > ` { }) are escaped
 // - dot segments are removed, also those spelt %2e; slashes are not merged
-// A '%' without two digits stays as it is.
+// - a '%' without two digits is escaped: left alone it could become an escape with what is decoded behind it
 [[nodiscard]] std::string_view normalise(std::string_view path, char* out);
 
 struct Target {

@@ -319,6 +319,7 @@ TEST(H1ParserTest, broken_responses_are_a_bad_gateway) {
       {"an upgrade nobody asked for", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", 502},
       {"no status", "HTTP/1.1 OK\r\n\r\n", 502},
       {"a status of two digits", "HTTP/1.1 20 OK\r\n\r\n", 502},
+      {"NUL in the reason", "HTTP/1.1 200 O\0K\r\nContent-Length: 0\r\n\r\n"s, 502},
       {"not HTTP", "SSH-2.0-OpenSSH\r\n\r\n", 502},
       {"a folded header", "HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n",
        400},  // the scan's own word; sessions answer 502

@@ -41,8 +41,10 @@ constexpr Vector kVectors[] = {
     {"/a%2fb", "/a%2Fb"},
     {"/a%5cb", "/a%5Cb"},
     {"/a%2F..%2Fb", "/a%2F..%2Fb"},
-    {"/100%", "/100%"},
-    {"/%zz%4", "/%zz%4"},
+    {"/100%", "/100%25"},
+    {"/%zz%4", "/%25zz%254"},
+    {"/%%32%65/x", "/%252e/x"},  // no dot segment is born of two halves
+    {"/%2%65%2%65/x", "/%252e%252e/x"},
     {"/%25%32%65", "/%252e"},  // decoded once, never twice
     {"/<a>{b}`\"", "/%3Ca%3E%7Bb%7D%60%22"},
     {"/a|b^[c]", "/a|b^[c]"},
