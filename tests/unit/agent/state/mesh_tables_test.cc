@@ -215,6 +215,14 @@ TEST_F(Mesh, AMissingPortIsNamed) {
             std::string::npos);
 }
 
+TEST_F(Mesh, AUdpPortIsNoDestinationOfARoute) {
+  auto dns = a_service("dev", "dns", "10.96.0.9", {a_port("udp", 53)});
+  dns->ports[0].protocol = objects::TransportProtocol::kUdp;
+  world_.put(dns);
+  put("web", {a_route({}, {to("dns", 53)})});
+  EXPECT_EQ(ask({}), "NC outbound|53||dns.dev.svc.cluster.local");
+}
+
 TEST_F(Mesh, ShortDestinationsBelongToTheRulesNamespace) {
   put("web", {a_route({}, {to("api")})}, {"web.dev.svc.cluster.local"}, {}, 0, "ops");
   EXPECT_EQ(ask({}), "NC outbound|80||api.ops.svc.cluster.local");

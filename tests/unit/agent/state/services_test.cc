@@ -156,6 +156,17 @@ TEST_F(Endpoints, KnowTheirPodByReferenceAndElseByAddress) {
   EXPECT_EQ(now.workloads[endpoints[2].workload].name, "b");
 }
 
+TEST_F(Endpoints, OnTheNodesAddressBelongToNoPodUnlessTheSliceNamesIt) {
+  world_.put(a_pod("dev", "agent", {.ip = "192.168.0.1", .host_network = true}))
+      .put(a_slice("dev", "s", "web", {{"http", 8080}, {"admin", 9090}}, {an_endpoint("192.168.0.1")}));
+  world_.look();
+  const std::string name = "outbound|80||web.dev.svc.cluster.local";
+  EXPECT_EQ(world_.cluster(name)->endpoints.at(0).workload, model::kNone);
+  world_.put(a_slice("dev", "s", "web", {{"http", 8080}}, {an_endpoint("192.168.0.1", "dev", "agent")}));
+  const model::Snapshot& now = world_.look();
+  EXPECT_EQ(now.workloads[world_.cluster(name)->endpoints.at(0).workload].name, "agent");
+}
+
 TEST_F(Endpoints, OfASubsetCarryItsLabels) {
   world_.put(a_rule("dev", "web", "web", {{"v1", {{"version", "v1"}}}, {"any", {}}}))
       .put(a_slice("dev", "s", "web", {{"http", 8080}},
