@@ -51,12 +51,7 @@ class CornersTest : public testing::Test {
   void SetUp() override { ASSERT_NE(cluster_, nullptr); }
 
   static json probe(std::vector<std::string> words, int limit = 60) {
-    std::vector<std::string> all = {program("probe"), "connect"};
-    all.insert(all.end(), words.begin(), words.end());
-    const Answer answer = cluster_->exec("client", all, "mesh", seconds(limit));
-    json line = json::parse(answer.out, nullptr, false);
-    if (line.is_discarded()) line = {{"end", "no answer: " + answer.out + answer.err}};
-    return line;
+    return test::probe(*cluster_, "client", "mesh", std::move(words), seconds(limit));
   }
   // One datagram to a service and its echo, by an ordinary program.
   static std::string datagram(const std::string& host, bool connected) {

@@ -44,12 +44,7 @@ class FaultsTest : public testing::Test {
   void SetUp() override { ASSERT_NE(cluster_, nullptr); }
 
   static json probe(std::vector<std::string> words, int limit = 60) {
-    std::vector<std::string> all = {program("probe"), "connect"};
-    all.insert(all.end(), words.begin(), words.end());
-    const Answer answer = cluster_->exec("client", all, "mesh", seconds(limit));
-    json line = json::parse(answer.out, nullptr, false);
-    if (line.is_discarded()) line = {{"end", "no answer: " + answer.out + answer.err}};
-    return line;
+    return test::probe(*cluster_, "client", "mesh", std::move(words), seconds(limit));
   }
   static bool works(const std::string& server) {
     return probe({server + ".mesh:7000", "--bytes", "100", "--seconds", "3"})["end"] == "eof";
@@ -84,6 +79,35 @@ TEST_F(FaultsTest, kernel_path_connections_do_not_notice_the_death_of_agent_and_
   ASSERT_TRUE(kill9("weft-agent"));
   ASSERT_TRUE(kill9("weft-proxy"));
   EXPECT_EQ(near.get()["end"], "timeout");  // it stayed open to the end of its time
+  EXPECT_TRUE(eventually([] { return works("near") && works("far"); }, seconds(20)));
+}
+
+TEST_F(FaultsTest, under_load_the_kernel_path_loses_nothing_and_the_relay_never_goes_silent) {
+  // Waves of fifty connections each way while agent and proxy die together, twice.
+  auto waves = [](const std::string& server) {
+    return std::async(std::launch::async, [server] {
+      std::map<std::string, int> ends;
+      for (int wave = 0; wave < 40; ++wave) {
+        const json seen = probe({server + ".mesh:7000", "--bytes", "500", "--count", "50", "--seconds", "8"}, 20);
+        for (const auto& [end, count] : seen.items())
+          if (count.is_number() && end != "of") ends[end] += count.get<int>();
+      }
+      return ends;
+    });
+  };
+  auto near = waves("near"), far = waves("far");
+  for (int i = 0; i < 2; ++i) {
+    std::this_thread::sleep_for(milliseconds(700));
+    ASSERT_TRUE(kill9("weft-agent"));
+    ASSERT_TRUE(kill9("weft-proxy"));
+  }
+  const auto near_ends = near.get(), far_ends = far.get();
+  EXPECT_EQ(near_ends, (std::map<std::string, int>{{"eof", 2000}, {"good", 2000}}));
+  // What the dying proxy carried is reset, what both deaths left without a listener is refused: both at once, no hang.
+  for (const auto& [end, count] : far_ends)
+    EXPECT_TRUE(end == "good" || end == "eof" || end == "ECONNRESET" || end == "EPIPE" || end == "EPERM" || end == "ECONNREFUSED")
+        << end << " " << count;
+  EXPECT_GT(far_ends.at("good"), 0);
   EXPECT_TRUE(eventually([] { return works("near") && works("far"); }, seconds(20)));
 }
 

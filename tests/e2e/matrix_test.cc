@@ -107,12 +107,7 @@ class MatrixTest : public testing::TestWithParam<Case> {
   }
   // probe's line as JSON.
   static json probe(const std::string& ns, std::vector<std::string> words, int limit = 60) {
-    std::vector<std::string> all = {program("probe"), "connect"};
-    all.insert(all.end(), words.begin(), words.end());
-    const Answer answer = cluster_->exec("client", all, ns, seconds(limit));
-    json line = json::parse(answer.out, nullptr, false);
-    if (line.is_discarded()) line = {{"end", "no answer: " + answer.out + answer.err}};
-    return line;
+    return test::probe(*cluster_, "client", ns, std::move(words), seconds(limit));
   }
   static Counters counters(const std::string& node) {
     return kernel_counters("/sys/fs/bpf/weft/" + cluster_->name() + "-" + node + "/v1");

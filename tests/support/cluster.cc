@@ -118,6 +118,16 @@ std::string Cluster::pod_field(const std::string& ns, const std::string& pod, co
   return text;
 }
 
+nlohmann::json probe(Cluster& cluster, const std::string& pod, const std::string& ns, std::vector<std::string> words,
+                     std::chrono::seconds limit) {
+  std::vector<std::string> all = {program("probe"), "connect"};
+  all.insert(all.end(), words.begin(), words.end());
+  const Answer answer = cluster.exec(pod, all, ns, limit);
+  auto line = nlohmann::json::parse(answer.out, nullptr, false);
+  if (line.is_discarded()) line = {{"end", "no answer: " + answer.out + answer.err}};
+  return line;
+}
+
 Reply curl(Cluster& cluster, const std::string& where, std::vector<std::string> options, const std::string& url,
            const std::string& ns) {
   std::vector<std::string> words = {"curl", "-sS", "-m", "10", "-i", "-w", "\n%{http_code}"};

@@ -1,5 +1,6 @@
 #pragma once
 // A sandbox of two nodes for end-to-end tests, driven by weftctl as a user drives it.
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,10 @@ class Cluster {
   std::string trouble_;
   int files_ = 0;
 };
+
+// probe's view of its connection from a pod: the JSON line it prints, or {"end": "no answer: ..."}.
+[[nodiscard]] nlohmann::json probe(Cluster& cluster, const std::string& pod, const std::string& ns,
+                                   std::vector<std::string> words, std::chrono::seconds limit = std::chrono::seconds(60));
 
 // curl's view of one HTTP exchange.
 struct Reply {
