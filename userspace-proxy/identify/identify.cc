@@ -108,7 +108,7 @@ bool would_loop(const ConnInfo& info) {
 }
 
 const model::Endpoint* choose_endpoint(const Index& index, const ConnInfo& info, uint64_t random) {
-  const Candidates& from = index.candidates(info.cluster);
+  const Candidates& from = index.candidates(info.cluster, info.original.address.is_v4());
   if (from.endpoints.empty()) return nullptr;
   const auto& snapshot = index.snapshot();
   const auto& cluster = snapshot.clusters[info.cluster];

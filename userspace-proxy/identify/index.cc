@@ -18,15 +18,22 @@ Candidates pick(const model::Cluster& cluster, const auto& usable) {
 }
 
 // The kernel has already served the share of the endpoints that it can reach itself (local ones, and those
-// outside the mesh), so that the proxy chooses among the others only; if there are none, among all.
-Candidates candidates_of(const model::Snapshot& snapshot, const model::Cluster& cluster) {
-  auto remote = pick(cluster, [&](const model::Endpoint& endpoint) {
+// outside the mesh), so that the proxy chooses among the others only; if there are none, among all. A caller
+// is served in its own address family where the service has it.
+Candidates candidates_of(const model::Snapshot& snapshot, const model::Cluster& cluster, bool v4) {
+  const auto is_remote = [&](const model::Endpoint& endpoint) {
     if (endpoint.workload == model::kNone) return false;
     const auto& workload = snapshot.workloads[endpoint.workload];
     return workload.enrolled && !workload.local;
-  });
-  if (!remote.endpoints.empty()) return remote;
-  return pick(cluster, [](const model::Endpoint&) { return true; });
+  };
+  const auto is_alike = [&](const model::Endpoint& endpoint) {
+    return endpoint.address.address.is_v4() == v4;
+  };
+  auto found = pick(cluster, [&](const auto& endpoint) { return is_alike(endpoint) && is_remote(endpoint); });
+  if (found.endpoints.empty()) found = pick(cluster, is_alike);
+  if (found.endpoints.empty()) found = pick(cluster, is_remote);
+  if (found.endpoints.empty()) found = pick(cluster, [](const model::Endpoint&) { return true; });
+  return found;
 }
 
 }  // namespace
@@ -53,7 +60,8 @@ void Index::index_services() {
       for (const auto& address : services[s].addresses)
         services_.emplace(base::SocketAddress{address, port.port}, ServiceRef{s, p});
       if (port.cluster != model::kNone)
-        candidates_.emplace(port.cluster, candidates_of(*snapshot_, snapshot_->clusters[port.cluster]));
+        for (const bool v4 : {false, true})
+          candidates_[port.cluster][v4] = candidates_of(*snapshot_, snapshot_->clusters[port.cluster], v4);
     }
   }
 }
@@ -101,10 +109,10 @@ const model::GatewayListener* Index::gateway_listener(uint16_t bind_port) const 
   return found == all.end() ? nullptr : &*found;
 }
 
-const Candidates& Index::candidates(uint32_t cluster) const {
+const Candidates& Index::candidates(uint32_t cluster, bool v4) const {
   static const Candidates kEmpty;
   const auto found = candidates_.find(cluster);
-  return found == candidates_.end() ? kEmpty : found->second;
+  return found == candidates_.end() ? kEmpty : found->second[v4];
 }
 
 }  // namespace weft::identify

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <memory>
 #include <string_view>
 #include <unordered_map>
@@ -36,8 +37,8 @@ class Index {
   [[nodiscard]] const model::LocalPod* local_pod(
       uint32_t workload) const;  // null: not an enrolled pod of this node
   [[nodiscard]] const model::GatewayListener* gateway_listener(uint16_t bind_port) const;
-  // Empty for a cluster without endpoints and for subsets.
-  [[nodiscard]] const Candidates& candidates(uint32_t cluster) const;
+  // For callers of one address family. Empty for a cluster without endpoints and for subsets.
+  [[nodiscard]] const Candidates& candidates(uint32_t cluster, bool v4) const;
 
  private:
   void index_services();
@@ -50,7 +51,7 @@ class Index {
   std::unordered_map<base::Address, uint32_t> by_address_;
   std::unordered_map<std::string, uint32_t> by_name_;
   std::unordered_map<uint32_t, uint32_t> local_pods_;  // workload -> into Snapshot::local_pods
-  std::unordered_map<uint32_t, Candidates> candidates_;
+  std::unordered_map<uint32_t, std::array<Candidates, 2>> candidates_;  // by cluster; [1] for IPv4
 };
 
 using IndexPtr = std::shared_ptr<const Index>;

@@ -153,6 +153,19 @@ TEST_F(IdentifyTest, a_service_without_enrolled_remote_endpoints_offers_all_and_
   EXPECT_EQ(choose_endpoint(index, name(Kind::kOutbound, "10.96.0.3:80"), 9), nullptr);
 }
 
+TEST_F(IdentifyTest, a_caller_is_served_in_its_own_address_family_where_the_service_has_it) {
+  auto snapshot = small();
+  snapshot.services[0].addresses.push_back(at("[fd96::9]:80").address);
+  snapshot.clusters[0].endpoints.push_back({at("[fd00:2::1]:8080"), 1, 1});
+  const Index dual(std::make_shared<const model::Snapshot>(snapshot));
+  ConnInfo v6 = name(Kind::kOutbound, "10.96.0.1:80"), v4 = v6;
+  v6.original = at("[fd96::9]:80");
+  for (uint64_t random = 0; random < 50; ++random) {
+    EXPECT_EQ(choose_endpoint(dual, v6, random)->address, at("[fd00:2::1]:8080"));
+    EXPECT_TRUE(choose_endpoint(dual, v4, random)->address.address.is_v4());
+  }
+}
+
 TEST_F(IdentifyTest, affinity_keeps_a_pod_on_its_endpoint_and_moves_few_when_endpoints_change) {
   auto snapshot = small();
   snapshot.services[0].affinity_seconds = 10800;
