@@ -12,16 +12,6 @@ namespace {
 
 constexpr base::Nanos kTick = std::chrono::seconds(1);
 
-base::Result<uint64_t> own_netns_cookie() {
-  base::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket) return base::fail_errno("socket");
-  uint64_t cookie = 0;
-  socklen_t length = sizeof cookie;
-  if (getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0)
-    return base::fail_errno("SO_NETNS_COOKIE");
-  return cookie;
-}
-
 base::Result<std::vector<base::Fd>> make_own_stock(const model::StockKey& key, uint32_t count) {
   std::vector<base::Fd> sockets;
   while (sockets.size() < count) {

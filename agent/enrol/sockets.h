@@ -1,5 +1,6 @@
 #pragma once
 // The sockets that proxies get, made in the calling thread's network namespace. All of them non-blocking.
+#include <cstdint>
 #include <vector>
 
 #include "userspace-proxy/base/address.h"
@@ -17,5 +18,8 @@ base::Result<base::Fd> make_plain_listener(const base::SocketAddress& address);
 // Unconnected. kInbound: IP_TRANSPARENT and marked, may be bound to a foreign address; `mark` 0: never
 // marked.
 base::Result<base::Fd> make_stock_socket(model::StockKind kind, model::Family family, uint32_t mark);
+
+// SO_NETNS_COOKIE of the calling thread's network namespace.
+base::Result<uint64_t> own_netns_cookie();
 
 }  // namespace weft::enrol

@@ -20,16 +20,6 @@ namespace {
 
 constexpr const char* kFwmarkAccept = "/proc/sys/net/ipv4/tcp_fwmark_accept";
 
-base::Result<uint64_t> cookie_here() {
-  base::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket) return base::fail_errno("socket");
-  uint64_t cookie = 0;
-  socklen_t length = sizeof cookie;
-  if (getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0)
-    return base::fail_errno("SO_NETNS_COOKIE");
-  return cookie;
-}
-
 // Makes `count` sockets inside.
 template <typename Make>
 base::Result<std::vector<base::Fd>> make_inside(int netns, size_t count, const Make& make) {
@@ -77,7 +67,7 @@ base::Result<std::unique_ptr<PodNetns>> SystemNetns::open(const std::string& pat
 
 base::Status SystemNetns::look_inside() {
   return run_inside(fd_.get(), [this]() -> base::Status {
-    TRY_ASSIGN(cookie_, cookie_here());
+    TRY_ASSIGN(cookie_, own_netns_cookie());
     TRY_ASSIGN(route_, Netlink::open(NETLINK_ROUTE));
     TRY_ASSIGN(diag_, Netlink::open(NETLINK_SOCK_DIAG));
     TRY_ASSIGN(changes_, watch_changes());

@@ -324,6 +324,11 @@ TEST_F(DirectoryTest, it_stops_at_any_time) {
   fs::remove_all(root_);
   start();
   watch_->stop();
+  const uint64_t events = watch_->counters().events;
+  fs::create_directories(root_);
+  write("b.yaml", service("b"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_EQ(watch_->counters().events, events) << "nothing comes after stop()";
 }
 
 TEST_F(DirectoryTest, scan_reads_files_and_directories_once) {
