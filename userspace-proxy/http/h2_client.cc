@@ -77,10 +77,13 @@ Body H2ClientStream::body_of(bool end_stream) {
 
 void H2ClientStream::take_head(bool end_stream) {
   if (exchange_ == nullptr) return;
-  if (too_large_ || head_.status == 101) {
+  // nghttp2 has seen three digits; RFC 9110, 15: the first of them is 1 to 5, and what is above is the destination's own.
+  if (too_large_ || head_.status < 100 || head_.status == 101) {
+    const std::string_view why = too_large_            ? "headers_too_large"
+                                 : head_.status == 101 ? "http2.unasked_upgrade"
+                                                       : "http2.status";
     reset(NGHTTP2_PROTOCOL_ERROR);
-    return failed(observe::Flag::kDestinationProtocolError,
-                  too_large_ ? "headers_too_large" : "http2.unasked_upgrade", false);
+    return failed(observe::Flag::kDestinationProtocolError, why, false);
   }
   head_.version = Version::kHttp2;
   if (head_.status < 200 && !end_stream) {

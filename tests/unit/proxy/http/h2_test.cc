@@ -381,6 +381,17 @@ TEST_F(H2ClientTest, an_http_1_request_is_carried_over_http_2_and_back) {
             "HTTP/1.1 200 OK\r\nx-back: Yes\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
 }
 
+TEST_F(H2ClientTest, a_status_below_100_is_a_broken_destination) {
+  auto& client = connect_client();
+  say(client, kGet);
+  accept_h2().respond(1, {{":status", "099"}}, "hi");
+  run();
+  const std::string got = client.take();
+  EXPECT_TRUE(has(got, "HTTP/1.1 502 Bad Gateway")) << got;
+  const std::string line = logged();
+  EXPECT_TRUE(has(line, " 502 UPE http2.status ")) << line;
+}
+
 TEST_F(H2ClientTest, requests_of_many_clients_share_one_connection) {
   for (int i = 0; i < 5; ++i) say(connect_client(), kGet);
   auto& server = accept_h2();
