@@ -3,6 +3,7 @@
 #include "agent/channel_thread.h"
 #include "agent/enrol/gateway_sockets.h"
 #include "agent/report.h"
+#include "agent/report_parts.h"
 #include "agent/signals.h"
 #include "agent/source.h"
 #include "userspace-proxy/base/log.h"
@@ -45,6 +46,7 @@ class Gateway final : private publish::PublisherEvents {
   std::unique_ptr<enrol::GatewaySockets> sockets_;
   std::unique_ptr<Source> source_;
   std::unique_ptr<base::Timer> timer_;
+  RoleCounters counters_;
   ReportWriter reports_;
   model::SnapshotPtr snapshot_;
 };
@@ -81,7 +83,9 @@ void Gateway::report() {
   report.role = "gateway";
   report.writer = options_.ns + "." + options_.pod;
   report.proxies = channel_->publisher().proxies();
-  report.waiting_for = sockets_->problems();
+  const auto problems = sockets_->problems();
+  for (const auto& [port, why] : problems) report.waiting_for.push_back(why);
+  source_->set_closed_ports(problems);
   if (snapshot_ == nullptr) {
     report.waiting_for.push_back("the first whole look at the objects");
   } else {
@@ -91,7 +95,9 @@ void Gateway::report() {
     if (!taken) report.waiting_for.push_back("a proxy that has taken the newest snapshot");
   }
   report.ready = report.waiting_for.empty();
-  if (auto written = reports_.write(report); !written)
+  counters_.status_failures = source_->status_failures();
+  report.counters = describe_gateway(*sockets_, channel_->publisher().counters(), counters_);
+  if (auto written = reports_.write(report); !written && ++counters_.report_failures)
     spdlog::warn("report: {}", base::describe(written.error()));
 }
 

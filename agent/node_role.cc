@@ -11,8 +11,8 @@
 #include "agent/event_log.h"
 #include "agent/exempt.h"
 #include "agent/kernel/kernel.h"
-#include "agent/node_report.h"
 #include "agent/report.h"
+#include "agent/report_parts.h"
 #include "agent/signals.h"
 #include "agent/source.h"
 #include "userspace-proxy/base/log.h"
@@ -78,6 +78,7 @@ class Node final : private publish::PublisherEvents {
   std::vector<state::PodSandbox> sandboxes_;
   std::string last_sync_problem_, last_hook_problem_;
   std::set<std::string> exempt_;
+  RoleCounters counters_;
   ReportWriter reports_;
 };
 
@@ -162,7 +163,8 @@ void Node::exempt_own_cgroups() {
   auto add = [&](pid_t pid, weft_exempt_reason reason) {
     auto directory = cgroup_of(cgroup2_, pid);
     if (directory) all.push_back({*directory, reason});
-    if (!directory) spdlog::error("exempt: {}", base::describe(directory.error()));
+    if (!directory && ++counters_.exempt_failures)
+      spdlog::error("exempt: {}", base::describe(directory.error()));
   };
   add(getpid(), WEFT_EXEMPT_AGENT);
   if (channel_ != nullptr)
@@ -171,6 +173,7 @@ void Node::exempt_own_cgroups() {
   for (const auto& one : all) wanted.insert(one.directory);
   if (wanted == exempt_) return;
   if (auto set = kernel_->set_exempt_cgroups(all); !set) {
+    ++counters_.exempt_failures;
     spdlog::error("exempt: {}", base::describe(set.error()));
     return;
   }
@@ -214,8 +217,9 @@ void Node::report() {
   if (!enroller_->ready()) report.waiting_for.push_back("every enrolled pod to be captured");
   report.ready = report.waiting_for.empty();
   report.kernel = describe_kernel(*kernel_, *events_);
-  report.counters = describe_enrolment(enroller_->metrics(), channel_->publisher().counters());
-  if (auto written = reports_.write(report); !written)
+  counters_.status_failures = source_->status_failures();
+  report.counters = describe_node(enroller_->metrics(), channel_->publisher().counters(), counters_);
+  if (auto written = reports_.write(report); !written && ++counters_.report_failures)
     spdlog::warn("report: {}", base::describe(written.error()));
 }
 

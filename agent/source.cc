@@ -55,14 +55,23 @@ base::Result<std::unique_ptr<Source>> Source::create(base::Loop& loop, const Opt
 void Source::take(const std::vector<watch::Event>& events) {
   state_.fold(events);
   // Half a look would un-enrol pods that are merely unread.
-  if (!state_.synced()) return;
-  const state::Build build = state_.build();
+  if (state_.synced()) on_build_(write_statuses());
+}
+
+state::Build Source::write_statuses() {
+  state::Build build = state_.build();
   for (const auto& status : build.statuses) log_findings(status);
   if (auto written = statuses_.apply(build.statuses, build.removed); !written) {
     ++status_failures_;
     spdlog::warn("statuses: {}", base::describe(written.error()));
   }
-  on_build_(build);
+  return build;
+}
+
+void Source::set_closed_ports(state::ClosedPorts ports) {
+  state_.set_closed_ports(std::move(ports));
+  // Takes in nothing new: the Snapshot stays as it is.
+  if (state_.synced()) (void)write_statuses();
 }
 
 }  // namespace weft::agent

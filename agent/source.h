@@ -29,10 +29,13 @@ class Source {
   // After the return no more events come; call before the loop dies.
   void stop() { watch_->stop(); }
   [[nodiscard]] uint64_t status_failures() const { return status_failures_; }
+  // Role gateway, for the Gateways' statuses.
+  void set_closed_ports(state::ClosedPorts ports);
 
  private:
   Source(base::Loop& loop, const Options& options, state::StatusWriter statuses, OnBuild on_build);
   void take(const std::vector<watch::Event>& events);
+  state::Build write_statuses();
 
   base::Loop& loop_;
   state::State state_;

@@ -87,9 +87,12 @@ void GatewaySockets::tick() {
   stock_.tick();
 }
 
-std::vector<std::string> GatewaySockets::problems() const {
-  std::vector<std::string> all;
-  for (const auto& [key, why] : problems_) all.push_back(why);
+std::map<uint16_t, std::string> GatewaySockets::problems() const {
+  std::map<uint16_t, std::string> all;
+  for (const auto& [key, why] : problems_) {
+    std::string& text = all[key.gateway_port];
+    text += (text.empty() ? "" : "; ") + why;
+  }
   return all;
 }
 

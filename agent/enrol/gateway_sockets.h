@@ -23,7 +23,7 @@ class GatewaySockets final : public publish::PublisherEvents {
   // Opens what is new, closes what is not asked for any more.
   void apply(const model::Snapshot& snapshot);
   // Ports that cannot be opened, and why; tried again every second.
-  [[nodiscard]] std::vector<std::string> problems() const;
+  [[nodiscard]] std::map<uint16_t, std::string> problems() const;
   [[nodiscard]] StockGauges stock() const { return stock_.gauges(); }
   [[nodiscard]] const StockCounters& stock_counters() const { return stock_.counters(); }
 

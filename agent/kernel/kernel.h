@@ -142,8 +142,6 @@ base::Status uninstall(const std::string& pin_root);
 [[nodiscard]] base::Result<std::string> find_cgroup2();
 // The id by which BPF knows a cgroup directory.
 [[nodiscard]] base::Result<uint64_t> cgroup_id(const std::string& directory);
-// The number by which BPF knows the calling thread's network namespace.
-[[nodiscard]] base::Result<uint64_t> netns_cookie();
 
 // Loads every hook as it would be loaded for real, attaches nothing, and says what the machine lacks: one
 // sentence each, none when all is well.

@@ -80,16 +80,6 @@ base::Result<uint64_t> cgroup_id(const std::string& directory) {
   return id;
 }
 
-base::Result<uint64_t> netns_cookie() {
-  base::Fd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!fd) return base::fail_errno("open a socket");
-  uint64_t cookie = 0;
-  socklen_t size = sizeof cookie;
-  if (getsockopt(fd.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) != 0)
-    return base::fail_errno("read the cookie of a network namespace");
-  return cookie;
-}
-
 base::Status check_btf() {
   if (access("/sys/kernel/btf/vmlinux", R_OK) == 0) return {};
   return base::fail(

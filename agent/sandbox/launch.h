@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,7 +29,8 @@ struct Launch {
   std::string hide;       // a mount to drop in the private namespace (the sandboxes' netns files)
   std::string directory;  // working directory
   std::optional<uid_t> run_as_user;
-  bool drop_capabilities = false;
+  // Bits by CAP_* number: all others are out of reach for good. None keeps the caller's.
+  std::optional<uint64_t> keep_capabilities;
   bool no_new_privileges = false;
   int output = -1;      // stdout and stderr; -1 keeps the caller's
   int input = -1;       // stdin; -1 keeps the caller's

@@ -1,7 +1,10 @@
 #include "agent/sandbox/pod_spec.h"
 
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
+
+#include <map>
 
 #include "agent/sandbox/files.h"
 
@@ -59,14 +62,40 @@ base::Status add_volumes(const Layout& layout, const Json& pod, const Json& cont
   return {};
 }
 
-void set_rights(const Json& pod, const Json& container, Launch* launch) {
+// Those that pods of a mesh ask for.
+base::Result<uint64_t> capability_bit(const std::string& name) {
+  static const std::map<std::string, int> kNumbers = {{"NET_BIND_SERVICE", CAP_NET_BIND_SERVICE},
+                                                      {"NET_ADMIN", CAP_NET_ADMIN},
+                                                      {"NET_RAW", CAP_NET_RAW},
+                                                      {"SYS_PTRACE", CAP_SYS_PTRACE},
+                                                      {"SYS_ADMIN", CAP_SYS_ADMIN},
+                                                      {"SYS_RESOURCE", CAP_SYS_RESOURCE},
+                                                      {"PERFMON", CAP_PERFMON},
+                                                      {"BPF", CAP_BPF},
+                                                      {"CHOWN", CAP_CHOWN},
+                                                      {"SETUID", CAP_SETUID},
+                                                      {"SETGID", CAP_SETGID},
+                                                      {"DAC_OVERRIDE", CAP_DAC_OVERRIDE}};
+  const auto found = kNumbers.find(name);
+  if (found != kNumbers.end()) return uint64_t{1} << found->second;
+  return base::fail(base::ErrorKind::kUnsupported,
+                    "capabilities.add: the sandbox does not know \"" + name + "\"");
+}
+
+base::Status set_rights(const Json& pod, const Json& container, Launch* launch) {
   const Json& own = at(container, "securityContext");
   const Json& of_pod = at(pod, "spec.securityContext");
   const int64_t user = int_at(own, "runAsUser", int_at(of_pod, "runAsUser", -1));
   if (user >= 0) launch->run_as_user = static_cast<uid_t>(user);
   launch->no_new_privileges = !bool_at(own, "allowPrivilegeEscalation", true);
   for (const Json& name : list_at(own, "capabilities.drop"))
-    if (name == "ALL") launch->drop_capabilities = true;
+    if (name == "ALL") launch->keep_capabilities = 0;
+  if (!launch->keep_capabilities) return {};
+  for (const Json& name : list_at(own, "capabilities.add")) {
+    TRY_ASSIGN(const uint64_t bit, capability_bit(scalar_text(name)));
+    *launch->keep_capabilities |= bit;
+  }
+  return {};
 }
 
 }  // namespace
@@ -162,7 +191,7 @@ base::Result<Launch> container_launch(const Layout& layout, const Json& pod, con
     }
     TRY(add_volumes(layout, pod, container, &launch));
   }
-  set_rights(pod, container, &launch);
+  TRY(set_rights(pod, container, &launch));
   return launch;
 }
 

@@ -50,11 +50,16 @@ Json system_pod(const std::string& name, const std::string& node, Json container
 std::vector<Json> system_pods(const Layout& layout) {
   std::vector<Json> pods;
   for (const std::string& node : layout.node_names()) {
-    pods.push_back(system_pod("weft-agent", node,
-                              {{"name", "weft-agent"},
-                               {"image", "weft/agent"},
-                               {"args", agent_arguments(layout, node)},
-                               {"securityContext", {{"privileged", true}}}}));
+    pods.push_back(system_pod(
+        "weft-agent", node,
+        {{"name", "weft-agent"},
+         {"image", "weft/agent"},
+         {"args", agent_arguments(layout, node)},
+         // The machine's mounts, for other pods' namespaces, and three capabilities; no more.
+         {"securityContext",
+          {{"privileged", true},
+           {"capabilities",
+            {{"drop", Json::array({"ALL"})}, {"add", Json::array({"BPF", "NET_ADMIN", "SYS_ADMIN"})}}}}}}));
     Json proxy = system_pod("weft-proxy", node,
                             {{"name", "weft-proxy"},
                              {"image", "weft/proxy"},

@@ -143,8 +143,9 @@ uint16_t port_named(const objects::Pod& pod, const std::string& name) {
   return 0;
 }
 
-void note_programmed(GatewayLayout& layout, const std::vector<Server>& servers, const std::string& text) {
-  for (const Server& server : servers) layout.notes[store_key(*server.gateway)].programmed.insert(text);
+void note_programmed(GatewayLayout& layout, const std::vector<Server>& servers, uint16_t bind_port,
+                     const std::string& text) {
+  for (const Server& server : servers) layout.notes[store_key(*server.gateway)].programmed[bind_port] = text;
 }
 
 }  // namespace
@@ -188,7 +189,7 @@ GatewayLayout make_gateway_layout(const Store& store, const objects::Pod& self, 
     out.listeners.push_back(
         {port, bind_port, servers.front().protocol, static_cast<uint32_t>(out.tables.size())});
     out.tables.push_back(maker.finish());
-    note_programmed(out, servers, text);
+    note_programmed(out, servers, bind_port, text);
   }
   return out;
 }

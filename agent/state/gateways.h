@@ -13,8 +13,8 @@
 namespace weft::state {
 
 struct GatewayNotes {
-  std::set<std::string> programmed;  // "port 80, pod port 8080"
-  std::set<std::string> invalid;     // servers that are not served, and why
+  std::map<uint16_t, std::string> programmed;  // by pod port: "port 80, pod port 8080"
+  std::set<std::string> invalid;               // servers that are not served, and why
 };
 
 struct GatewayLayout {

@@ -40,6 +40,12 @@ class State::Impl {
     dirty_ = true;
   }
 
+  void set_closed_ports(ClosedPorts ports) {
+    if (ports == options_.closed_ports) return;
+    options_.closed_ports = std::move(ports);
+    dirty_ = talk_ = true;
+  }
+
   [[nodiscard]] bool synced() const { return synced_; }
 
   Build build() {
@@ -165,6 +171,10 @@ void State::fold(const std::vector<watch::Event>& events) {
 
 void State::set_settings(const model::Settings& settings) {
   impl_->set_settings(settings);
+}
+
+void State::set_closed_ports(ClosedPorts ports) {
+  impl_->set_closed_ports(std::move(ports));
 }
 
 bool State::synced() const {

@@ -1,5 +1,7 @@
 #pragma once
 // The door of this room: events in, one immutable Snapshot and the objects' statuses out.
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,11 +12,15 @@
 
 namespace weft::state {
 
+// Role gateway: pod ports that could not be opened, and why.
+using ClosedPorts = std::map<uint16_t, std::string>;
+
 struct StateOptions {
   model::Role role = model::Role::kNode;
   std::string node;     // role node: whose pods are local
   std::string ns, pod;  // role gateway: its own pod
   model::Settings settings;
+  ClosedPorts closed_ports;
   std::string root_namespace = "istio-system";
 };
 
@@ -46,6 +52,8 @@ class State {
   void fold(const std::vector<watch::Event>& events);
   // Run-time switches (access log). The domains must not change.
   void set_settings(const model::Settings& settings);
+  // What came of the gateway's listeners, for the statuses alone.
+  void set_closed_ports(ClosedPorts ports);
   // The first full look at the objects is through: before that a Snapshot may lack what is merely unread.
   [[nodiscard]] bool synced() const;
   [[nodiscard]] Build build();

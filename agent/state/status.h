@@ -19,7 +19,7 @@ struct StatusKey {
 [[nodiscard]] StatusKey status_key(const objects::ObjectKey& key);
 
 // Condition types by kind (status True, False):
-//   Gateway          Accepted, Programmed, PartiallyInvalid
+//   Gateway          Accepted, Programmed, PartiallyProgrammed, PartiallyInvalid
 //   VirtualService   Accepted, ResolvedRefs, PartiallyInvalid, Merged, Shadowed
 //   DestinationRule  Accepted, ResolvedRefs, Applied, PartiallyInvalid
 //   Service          PartiallyInvalid
@@ -27,7 +27,7 @@ struct StatusKey {
 //   Snapshot         Accepted False: what the objects ask for breaks a bound of the data plane
 //   any kind         Accepted False, reason Refused: the newest form is refused, the last good one is in
 //   force
-// PartiallyInvalid, Merged and Shadowed are left out where they do not hold.
+// PartiallyProgrammed, PartiallyInvalid, Merged and Shadowed are left out where they do not hold.
 struct ObjectStatus {
   StatusKey key;
   int64_t generation = 0;

@@ -53,7 +53,8 @@ ObjectStatus virtual_service_status(const objects::VirtualService& object, const
   return out;
 }
 
-ObjectStatus served_gateway_status(const objects::Gateway& object, const GatewayNotes& notes) {
+ObjectStatus served_gateway_status(const objects::Gateway& object, const GatewayNotes& notes,
+                                   const ClosedPorts& closed) {
   ObjectStatus out = status_of(object);
   out.conditions.push_back(condition("Accepted", true, "Accepted", "its selector names this gateway's pod"));
   if (notes.programmed.empty()) {
@@ -62,7 +63,18 @@ ObjectStatus served_gateway_status(const objects::Gateway& object, const Gateway
                   "no port is open" + (notes.invalid.empty() ? "" : ": " + join(notes.invalid))));
     return out;
   }
-  out.conditions.push_back(condition("Programmed", true, "Programmed", join(notes.programmed)));
+  std::set<std::string> open, shut;
+  for (const auto& [port, text] : notes.programmed) {
+    const auto why = closed.find(port);
+    if (why == closed.end()) open.insert(text);
+    if (why != closed.end()) shut.insert(text + ": " + why->second);
+  }
+  if (open.empty()) {
+    out.conditions.push_back(condition("Programmed", false, "PortUnavailable", join(shut)));
+  } else {
+    out.conditions.push_back(condition("Programmed", true, "Programmed", join(open)));
+    add_if_any(out, "PartiallyProgrammed", "PortUnavailable", shut);
+  }
   add_if_any(out, "PartiallyInvalid", "UnsupportedField", notes.invalid);
   return out;
 }
@@ -146,7 +158,8 @@ std::vector<ObjectStatus> gateway_statuses(const Store& store, const Layout& lay
       continue;
     }
     const auto served = layout.gateways.find(key);
-    if (served != layout.gateways.end()) out.push_back(served_gateway_status(*object, served->second));
+    if (served != layout.gateways.end())
+      out.push_back(served_gateway_status(*object, served->second, options.closed_ports));
   }
   return out;
 }

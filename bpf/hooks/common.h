@@ -101,3 +101,27 @@ HOOK_INLINE void report(__u32 counter, __u32 rule_id, const struct weft_party *p
 	event->pad2 = 0;
 	bpf_ringbuf_submit(event, 0);
 }
+
+/* The address of a connect, sendmsg, recvmsg or getpeername, read and replaced. */
+HOOK_INLINE void get_address6(const struct bpf_sock_addr *ctx, struct weft_address *address)
+{
+	weft_set_words(address, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
+		       ctx->user_ip6[3]);
+}
+
+HOOK_INLINE void put_address4(struct bpf_sock_addr *ctx, const struct weft_address *address,
+			      __u16 port)
+{
+	ctx->user_ip4 = weft_word(address, 3);
+	ctx->user_port = weft_user_of_port(port);
+}
+
+HOOK_INLINE void put_address6(struct bpf_sock_addr *ctx, const struct weft_address *address,
+			      __u16 port)
+{
+	ctx->user_ip6[0] = weft_word(address, 0);
+	ctx->user_ip6[1] = weft_word(address, 1);
+	ctx->user_ip6[2] = weft_word(address, 2);
+	ctx->user_ip6[3] = weft_word(address, 3);
+	ctx->user_port = weft_user_of_port(port);
+}

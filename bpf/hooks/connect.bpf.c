@@ -166,10 +166,8 @@ int weft_connect4(struct bpf_sock_addr *ctx)
 	weft_set_v4(&call.destination, ctx->user_ip4);
 	if (!handle(ctx, &call))
 		return 0;
-	if (call.backend) {
-		ctx->user_ip4 = weft_word(&call.backend->address, 3);
-		ctx->user_port = weft_user_of_port(call.backend->port);
-	}
+	if (call.backend)
+		put_address4(ctx, &call.backend->address, call.backend->port);
 	return 1;
 }
 
@@ -179,17 +177,11 @@ int weft_connect6(struct bpf_sock_addr *ctx)
 	struct call call = {};
 
 	begin(ctx, &call);
-	weft_set_words(&call.destination, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
-		       ctx->user_ip6[3]);
+	get_address6(ctx, &call.destination);
 	if (!handle(ctx, &call))
 		return 0;
-	if (call.backend) {
-		ctx->user_ip6[0] = weft_word(&call.backend->address, 0);
-		ctx->user_ip6[1] = weft_word(&call.backend->address, 1);
-		ctx->user_ip6[2] = weft_word(&call.backend->address, 2);
-		ctx->user_ip6[3] = weft_word(&call.backend->address, 3);
-		ctx->user_port = weft_user_of_port(call.backend->port);
-	}
+	if (call.backend)
+		put_address6(ctx, &call.backend->address, call.backend->port);
 	return 1;
 }
 

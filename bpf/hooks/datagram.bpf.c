@@ -71,10 +71,8 @@ int weft_sendmsg4(struct bpf_sock_addr *ctx)
 	weft_set_v4(&call.destination, ctx->user_ip4);
 	if (!send(ctx, &call))
 		return 0;
-	if (call.backend) {
-		ctx->user_ip4 = weft_word(&call.backend->address, 3);
-		ctx->user_port = weft_user_of_port(call.backend->port);
-	}
+	if (call.backend)
+		put_address4(ctx, &call.backend->address, call.backend->port);
 	return 1;
 }
 
@@ -83,17 +81,11 @@ int weft_sendmsg6(struct bpf_sock_addr *ctx)
 {
 	struct call call = {};
 
-	weft_set_words(&call.destination, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
-		       ctx->user_ip6[3]);
+	get_address6(ctx, &call.destination);
 	if (!send(ctx, &call))
 		return 0;
-	if (call.backend) {
-		ctx->user_ip6[0] = weft_word(&call.backend->address, 0);
-		ctx->user_ip6[1] = weft_word(&call.backend->address, 1);
-		ctx->user_ip6[2] = weft_word(&call.backend->address, 2);
-		ctx->user_ip6[3] = weft_word(&call.backend->address, 3);
-		ctx->user_port = weft_user_of_port(call.backend->port);
-	}
+	if (call.backend)
+		put_address6(ctx, &call.backend->address, call.backend->port);
 	return 1;
 }
 
@@ -132,8 +124,7 @@ int weft_recvmsg4(struct bpf_sock_addr *ctx)
 	weft_set_v4(&peer, ctx->user_ip4);
 	if (!restore(ctx, &peer, &port))
 		return 1;
-	ctx->user_ip4 = weft_word(&peer, 3);
-	ctx->user_port = weft_user_of_port(port);
+	put_address4(ctx, &peer, port);
 	count(WEFT_COUNTER_recvmsg_restored);
 	return 1;
 }
@@ -144,15 +135,10 @@ int weft_recvmsg6(struct bpf_sock_addr *ctx)
 	__u16 port = weft_port_of_user(ctx->user_port);
 	struct weft_address peer;
 
-	weft_set_words(&peer, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
-		       ctx->user_ip6[3]);
+	get_address6(ctx, &peer);
 	if (!restore(ctx, &peer, &port))
 		return 1;
-	ctx->user_ip6[0] = weft_word(&peer, 0);
-	ctx->user_ip6[1] = weft_word(&peer, 1);
-	ctx->user_ip6[2] = weft_word(&peer, 2);
-	ctx->user_ip6[3] = weft_word(&peer, 3);
-	ctx->user_port = weft_user_of_port(port);
+	put_address6(ctx, &peer, port);
 	count(WEFT_COUNTER_recvmsg_restored);
 	return 1;
 }

@@ -28,8 +28,7 @@ int weft_getpeername4(struct bpf_sock_addr *ctx)
 	socket = rewritten(ctx, &peer);
 	if (!socket)
 		return 1;
-	ctx->user_ip4 = weft_word(&socket->service_address, 3);
-	ctx->user_port = weft_user_of_port(socket->service_port);
+	put_address4(ctx, &socket->service_address, socket->service_port);
 	return 1;
 }
 
@@ -39,16 +38,11 @@ int weft_getpeername6(struct bpf_sock_addr *ctx)
 	struct weft_address peer;
 	struct weft_socket *socket;
 
-	weft_set_words(&peer, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
-		       ctx->user_ip6[3]);
+	get_address6(ctx, &peer);
 	socket = rewritten(ctx, &peer);
 	if (!socket)
 		return 1;
-	ctx->user_ip6[0] = weft_word(&socket->service_address, 0);
-	ctx->user_ip6[1] = weft_word(&socket->service_address, 1);
-	ctx->user_ip6[2] = weft_word(&socket->service_address, 2);
-	ctx->user_ip6[3] = weft_word(&socket->service_address, 3);
-	ctx->user_port = weft_user_of_port(socket->service_port);
+	put_address6(ctx, &socket->service_address, socket->service_port);
 	return 1;
 }
 

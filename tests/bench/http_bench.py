@@ -44,6 +44,34 @@ frontend f
 backend b
   server s {address}:{server}
 """
+ENVOY = """
+static_resources:
+  listeners:
+  - address: {{socket_address: {{address: {address}, port_value: {port}}}}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: bench
+          codec_type: AUTO
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes: [{{match: {{path: /httpgo}}, route: {{cluster: server}}}}]
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+  clusters:
+  - name: server
+    type: STATIC
+    load_assignment:
+      cluster_name: server
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{address: {{socket_address: {{address: {address}, port_value: {server}}}}}}}
+"""
 MESH = """
 apiVersion: v1
 kind: Namespace
@@ -132,8 +160,15 @@ def peers(namespace, folder, h2):
                                 "--conf=/dev/null", "--errorlog-file=/dev/null", "--accesslog-file=/dev/null",
                                 "--single-thread", cpu=0)], []
 
+    def envoy(port):
+        (folder / "envoy.yaml").write_text(fill(ENVOY, port=port))
+        return [namespace.start("envoy", "-c", str(folder / "envoy.yaml"), "--concurrency", "1", "--disable-hot-restart",
+                                "-l", "error", cpu=0, log=folder / "envoy.log")], []
+
     table = [("weft", 8081, lambda port: weft(namespace, folder, port)), ("nginx", 8082, nginx),
              ("haproxy", 8083, haproxy), ("nghttpx", 8084, nghttpx)]
+    if shutil.which("envoy"):
+        table.append(("envoy", 8085, envoy))
     return [Peer(*row) for row in table]
 
 

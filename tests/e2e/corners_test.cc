@@ -1,4 +1,5 @@
-// What applications do besides connecting and echoing, and what a user sees of the mesh from outside the data path.
+// What applications do besides connecting and echoing, and what a user sees of the mesh from outside the data
+// path.
 //
 //   node1: mesh/client, mesh/near    node2: mesh/far    plain/other on node2
 #include <gtest/gtest.h>
@@ -6,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "tests/support/cluster.h"
 #include "tests/support/counters.h"
@@ -16,18 +18,21 @@ namespace {
 using nlohmann::json;
 using std::chrono::seconds;
 
-std::string pod(const std::string& ns, const std::string& name, const std::string& node, const std::string& labels = "") {
-  return "---\napiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", namespace: " + ns + ", labels: {app: " + name +
-         labels + "}}\nspec:\n  nodeName: " + node + R"(
+std::string pod(const std::string& ns, const std::string& name, const std::string& node,
+                const std::string& labels = "") {
+  return "---\napiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", namespace: " + ns +
+         ", labels: {app: " + name + labels + "}}\nspec:\n  nodeName: " + node + R"(
   containers:
   - {name: echo, image: weft/probe, args: [serve, "7000"]}
   - {name: datagrams, image: weft/echo, args: [--udp, --port, "7100"]}
 ---
 apiVersion: v1
 kind: Service
-metadata: {name: )" + name + ", namespace: " + ns + R"(}
+metadata: {name: )" +
+         name + ", namespace: " + ns + R"(}
 spec:
-  selector: {app: )" + name + R"(}
+  selector: {app: )" +
+         name + R"(}
   ports: [{name: tcp-echo, port: 17000, targetPort: 7000}, {name: udp-echo, port: 17100, targetPort: 7100, protocol: UDP}]
 )";
 }
@@ -38,7 +43,8 @@ class CornersTest : public testing::Test {
     cluster_ = std::make_unique<Cluster>("e2e-corners");
     ASSERT_EQ(cluster_->trouble(), "");
     const Answer applied = cluster_->apply(
-        "apiVersion: v1\nkind: Namespace\nmetadata: {name: mesh, labels: {weft.mesh/enabled: \"true\"}}\n---\n"
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: mesh, labels: {weft.mesh/enabled: "
+        "\"true\"}}\n---\n"
         "apiVersion: v1\nkind: Namespace\nmetadata: {name: plain}\n" +
         pod("mesh", "client", "node1") + pod("mesh", "near", "node1") + pod("mesh", "far", "node2") +
         pod("plain", "other", "node2"));
@@ -57,15 +63,14 @@ class CornersTest : public testing::Test {
   static std::string datagram(const std::string& host, bool connected) {
     const std::string script =
         "import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(3)\n"
-        "a=(socket.gethostbyname('" + host + "'),17100)\n" +
+        "a=(socket.gethostbyname('" +
+        host + "'),17100)\n" +
         (connected ? "s.connect(a); s.send(b'hello'); print(s.recv(100).decode(), s.getpeername()==a)"
                    : "s.sendto(b'hello',a); d,f=s.recvfrom(100); print(d.decode(), f==a)");
     const Answer answer = cluster_->exec("client", {"python3", "-c", script}, "mesh");
     return answer.out + answer.err;
   }
-  static Counters counters() {
-    return kernel_counters("/sys/fs/bpf/weft/" + cluster_->name() + "-node1/v1");
-  }
+  static Counters counters() { return kernel_counters("/sys/fs/bpf/weft/" + cluster_->name() + "-node1/v1"); }
   static std::string metrics(const std::string& node) {
     const std::string address = cluster_->pod_field("weft-system", "weft-proxy-" + node, ".status.podIP");
     return cluster_->exec(node, {"curl", "-s", "-m", "5", "http://" + address + ":15020/metrics"}).out;
@@ -83,7 +88,8 @@ TEST_F(CornersTest, datagrams_to_a_service_come_back_from_the_service) {
 }
 
 TEST_F(CornersTest, a_connection_to_an_address_where_nobody_is_ends_in_bounded_time) {
-  // An address of node2's pod range that no pod has: the far node says that the host is unreachable, or nothing at all.
+  // An address of node2's pod range that no pod has: the far node says that the host is unreachable, or
+  // nothing at all.
   const json seen = probe({"10.200.0.1:80", "--bytes", "1", "--seconds", "14"}, 20);
   EXPECT_NE(seen["end"], "eof") << seen;
 }
@@ -92,8 +98,10 @@ TEST_F(CornersTest, clients_that_reset_before_they_are_accepted_leave_nothing_be
   for (int i = 0; i < 5; ++i)
     (void)probe({"far.mesh:17000", "--mode", "abort", "--count", "50", "--seconds", "5"});
   EXPECT_EQ(probe({"far.mesh:17000", "--bytes", "1000", "--count", "50"})["good"], 50);
-  EXPECT_TRUE(eventually([] { return metrics("node1").find("weft_proxy_connections_active 0\n") != std::string::npos ||
-                                     metrics("node1").find("weft_proxy_connections_active") == std::string::npos; }));
+  EXPECT_TRUE(eventually([] {
+    return metrics("node1").find("weft_proxy_connections_active 0\n") != std::string::npos ||
+           metrics("node1").find("weft_proxy_connections_active") == std::string::npos;
+  }));
 }
 
 TEST_F(CornersTest, a_pod_that_opts_out_is_left_alone_and_comes_back) {
@@ -136,36 +144,63 @@ TEST_F(CornersTest, the_access_log_is_off_until_it_is_switched_on_and_then_names
 
 TEST_F(CornersTest, a_broken_manifest_is_refused_by_line_and_the_last_good_state_stays) {
   const Answer refused = cluster_->apply(
-      "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: far, namespace: mesh}\nspec:\n"
+      "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: far, namespace: "
+      "mesh}\nspec:\n"
       "  hosts: [far]\n  htpp: []\n");
   EXPECT_FALSE(refused.ok());
   EXPECT_NE((refused.out + refused.err).find(":6:"), std::string::npos) << refused.out << refused.err;
-  EXPECT_NE((refused.out + refused.err).find("http"), std::string::npos) << "suggests the field that was meant";
+  EXPECT_NE((refused.out + refused.err).find("http"), std::string::npos)
+      << "suggests the field that was meant";
   EXPECT_EQ(probe({"far.mesh:17000", "--bytes", "10"})["end"], "eof");
 }
 
 TEST_F(CornersTest, a_field_that_is_not_built_yet_is_named_in_the_status_of_its_object) {
-  ASSERT_TRUE(cluster_->apply(R"(
+  ASSERT_TRUE(cluster_
+                  ->apply(R"(
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: unbuilt, namespace: mesh}
 spec:
   hosts: [far]
   http: [{timeout: 5s, route: [{destination: {host: far, port: {number: 17000}}}]}]
-)").ok());
+)")
+                  .ok());
   EXPECT_TRUE(eventually([] {
-    const std::string yaml = cluster_->ctl({"get", "virtualservice", "unbuilt", "-n", "mesh", "-o", "yaml"}).out;
+    const std::string yaml =
+        cluster_->ctl({"get", "virtualservice", "unbuilt", "-n", "mesh", "-o", "yaml"}).out;
     return yaml.find("UnsupportedField") != std::string::npos && yaml.find("timeout") != std::string::npos;
   })) << cluster_->ctl({"get", "virtualservice", "unbuilt", "-n", "mesh", "-o", "yaml"}).out;
   ASSERT_TRUE(cluster_->ctl({"delete", "virtualservice", "unbuilt", "-n", "mesh"}).ok());
 }
 
 TEST_F(CornersTest, the_proxy_has_no_capability_and_no_new_privileges_and_a_filter) {
-  const std::string status = cluster_->exec("node1", {"bash", "-c",
-      "for p in $(pgrep -f 'weft-proxy --agent-socket'); do cat /proc/$p/status; done"}).out;
+  const std::string status =
+      cluster_
+          ->exec("node1", {"bash", "-c",
+                           "for p in $(pgrep -f 'weft-proxy --agent-socket'); do cat /proc/$p/status; done"})
+          .out;
   EXPECT_NE(status.find("CapEff:\t0000000000000000"), std::string::npos) << status;
   EXPECT_NE(status.find("NoNewPrivs:\t1"), std::string::npos);
   EXPECT_NE(status.find("Seccomp:\t2"), std::string::npos);
+}
+
+TEST_F(CornersTest, the_agents_have_the_rights_that_the_readme_says_and_no_more) {
+  int nodes = 0, gateways = 0;
+  std::istringstream pids(run({"pgrep", "-x", "weft-agent"}).out);
+  for (std::string pid; std::getline(pids, pid);) {
+    const std::string cgroup = run({"cat", "/proc/" + pid + "/cgroup"}).out;
+    if (cgroup.find("weft-sandbox-" + cluster_->name() + "/") == std::string::npos) continue;
+    const std::string words = run({"cat", "/proc/" + pid + "/cmdline"}).out,
+                      status = run({"cat", "/proc/" + pid + "/status"}).out;
+    const bool is_gateway = words.find("gateway") != std::string::npos;
+    // A node's: BPF, SYS_ADMIN, NET_ADMIN.
+    const std::string rights = is_gateway ? "0000000000000000" : "0000008000201000";
+    EXPECT_NE(status.find("CapEff:\t" + rights), std::string::npos) << status;
+    EXPECT_NE(status.find("CapBnd:\t" + rights), std::string::npos) << status;
+    ++(is_gateway ? gateways : nodes);
+  }
+  EXPECT_GE(nodes, 2);
+  EXPECT_GE(gateways, 1);
 }
 
 }  // namespace

@@ -208,6 +208,17 @@ void ProxyWorld::start_proxy(const std::vector<std::string>& extra_flags) {
     throw std::runtime_error("the proxy does not become ready: " + ask("15021", "/healthz/ready"));
 }
 
+testing::AssertionResult ProxyWorld::says(const std::string& port, const std::string& path,
+                                          const std::string& text) {
+  std::string said;
+  const auto found = [&] {
+    said = ask(port, path);
+    return said.find(text) != std::string::npos;
+  };
+  if (eventually(found)) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "no \"" << text << "\" in\n" << said;
+}
+
 base::Fd ProxyWorld::connect_captured(const std::string& address) {
   return value_inside({.netns = &pod_}, [&] {
     base::Fd fd = tcp(parse(address), 0);

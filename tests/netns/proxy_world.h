@@ -1,4 +1,6 @@
 #pragma once
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <string>
 
@@ -42,6 +44,12 @@ class ProxyWorld {
   // The answer of one of the proxy's own ports ("15020", "/metrics").
   [[nodiscard]] std::string ask(const std::string& port, const std::string& path,
                                 const std::string& method = "GET");
+  // Whether a port comes to say this. The proxy counts after it has acted, so what a peer feels may be ahead.
+  [[nodiscard]] testing::AssertionResult says(const std::string& port, const std::string& path,
+                                              const std::string& text);
+  [[nodiscard]] testing::AssertionResult counts(const std::string& line) {
+    return says("15000", "/stats", line + "\n");
+  }
   [[nodiscard]] std::string access_log();
   // Ends the proxy by SIGTERM; its exit code.
   int end_proxy();

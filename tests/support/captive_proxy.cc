@@ -127,10 +127,9 @@ void CaptiveProxy::add_stock(const model::StockKey& key, std::vector<base::Fd> s
 }
 
 void CaptiveProxy::die() {
-  for (auto& [key, door] : std::exchange(doors_, {})) loop_.retire(std::move(door));
-  for (auto& [guest, owned] : std::exchange(guests_, {})) loop_.retire(std::move(owned));
+  doors_.clear();
+  guests_.clear();
   stock_.clear();
-  loop_.turn(0);
 }
 
 base::Fd CaptiveProxy::take_stock(model::StockKind kind, model::Family family) {

@@ -23,7 +23,7 @@ class CaptiveProxy final : public publish::Outlet {
   void add_stock(const model::StockKey& key, std::vector<base::Fd> sockets) override;
   void set_stock_target(const model::StockKey&, uint32_t) override {}
 
-  // Closes everything, as a proxy that was killed.
+  // Closes everything, as a proxy that was killed. Not to be called in a turn of the loop.
   void die();
   base::Fd take_stock(model::StockKind kind, model::Family family);
   [[nodiscard]] size_t listeners() const { return doors_.size(); }

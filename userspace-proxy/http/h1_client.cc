@@ -1,5 +1,6 @@
 #include "userspace-proxy/http/h1_client.h"
 
+#include "userspace-proxy/http/h1_turn.h"
 #include "userspace-proxy/http/pool.h"
 
 namespace weft::http {
@@ -22,8 +23,6 @@ constexpr uint8_t kNext[] = {
     /* kClosing */ bit(Step::kClosed),
     /* kClosed  */ 0,
 };
-
-constexpr int kMaxReads = 16;  // in one go; then others have their turn
 
 }  // namespace
 
@@ -122,20 +121,7 @@ bool H1ClientSession::wants_read() const {
 }
 
 void H1ClientSession::work() {
-  for (int reads = 0;; ++reads) {
-    while (parse()) {
-    }
-    if (!wants_read()) break;
-    if (reads == kMaxReads) {
-      core_.work_next_turn(*this);
-      break;
-    }
-    const auto io = intake_.fill(*transport_);
-    if (io.kind == base::Io::Kind::kBytes) continue;
-    if (io.kind != base::Io::Kind::kWouldBlock || outlet_.dead()) input_ended(io);
-    break;
-  }
-  intake_.keep();
+  take_turn(*this, core_, *transport_);
 }
 
 bool H1ClientSession::parse() {

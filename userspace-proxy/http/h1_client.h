@@ -34,6 +34,9 @@ class H1ClientSession final : public ClientSession, public DestinationStream {
   void on_writable() override;
 
  private:
+  template <typename H1Session>
+  friend void take_turn(H1Session& session, Core& core, base::Transport& input);
+
   void enter(Step next);
   [[nodiscard]] bool wants_read() const;
   [[nodiscard]] bool parse();

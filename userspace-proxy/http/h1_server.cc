@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "userspace-proxy/http/h1_turn.h"
+
 namespace weft::http {
 namespace {
 
@@ -34,7 +36,6 @@ constexpr uint8_t kNext[] = {
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr size_t kReadAhead = 16 * 1024;  // of a client that does not wait for its answer
 constexpr size_t kMaxDiscard = 64 * 1024;
-constexpr int kMaxReads = 16;  // in one go; then others have their turn
 constexpr base::Nanos kCheckTimeEvery = base::Millis(15'000);
 
 }  // namespace
@@ -77,20 +78,7 @@ bool H1ServerSession::wants_read() const {
 }
 
 void H1ServerSession::work() {
-  for (int reads = 0;; ++reads) {
-    while (parse()) {
-    }
-    if (!wants_read()) break;
-    if (reads == kMaxReads) {
-      core_.work_next_turn(*this);
-      break;
-    }
-    const auto io = intake_.fill(host_.transport());
-    if (io.kind == base::Io::Kind::kBytes) continue;
-    if (io.kind != base::Io::Kind::kWouldBlock || outlet_.dead()) input_ended(io);
-    break;
-  }
-  intake_.keep();
+  take_turn(*this, core_, host_.transport());
 }
 
 bool H1ServerSession::parse() {

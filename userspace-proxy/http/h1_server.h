@@ -32,6 +32,9 @@ class H1ServerSession final : public ServerSession, public SourceStream {
   void exchange_over() override;
 
  private:
+  template <typename H1Session>
+  friend void take_turn(H1Session& session, Core& core, base::Transport& input);
+
   void enter(Step next);
   [[nodiscard]] bool wants_read() const;
   [[nodiscard]] bool parse();

@@ -77,7 +77,7 @@ TEST_F(GatewaySocketsTest, a_port_that_is_taken_is_a_problem_and_opens_once_it_i
   ASSERT_EQ(listen(other.get(), 1), 0);
   sockets->apply(gateway({port}));
   ASSERT_EQ(sockets->problems().size(), 1u);
-  EXPECT_NE(sockets->problems()[0].find("Address already in use"), std::string::npos);
+  EXPECT_NE(sockets->problems().begin()->second.find("Address already in use"), std::string::npos);
   other.reset();
   for (int i = 0; i < 200 && outlet.listeners.empty(); ++i) loop->turn(10);
   EXPECT_EQ(outlet.listeners.size(), 1u);

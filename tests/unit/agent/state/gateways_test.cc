@@ -97,6 +97,23 @@ TEST_F(Gateways, WithNothingToServeAreNotProgrammed) {
                   .starts_with("False UnsupportedField: no port is open: servers[0] (port 443)"));
 }
 
+TEST_F(Gateways, SayWhichPortCouldNotBeOpenedAndWhy) {
+  gateway("dev", "g", {a_server(80, "HTTP", {"*"}), a_server(9999, "HTTP", {"*"})});
+  world_.look();
+  world_.state().set_closed_ports({{9999, "bind 10.1.0.9:9999: Address already in use"}});
+  world_.look();
+  EXPECT_EQ(world_.said("Gateway", "dev", "g", "Programmed"), "True Programmed: port 80, pod port 8080");
+  EXPECT_EQ(world_.said("Gateway", "dev", "g", "PartiallyProgrammed"),
+            "True PortUnavailable: port 9999, pod port 9999: bind 10.1.0.9:9999: Address already in use");
+  world_.state().set_closed_ports({{8080, "in use"}, {9999, "in use"}});
+  world_.look();
+  EXPECT_EQ(world_.said("Gateway", "dev", "g", "Programmed"),
+            "False PortUnavailable: port 80, pod port 8080: in use; port 9999, pod port 9999: in use");
+  world_.state().set_closed_ports({});
+  world_.look();
+  EXPECT_TRUE(world_.said("Gateway", "dev", "g", "Programmed").starts_with("True"));
+}
+
 TEST_F(Gateways, OnOnePortMergeAndTheirRulesAddUpInOrderOfAge) {
   gateway("dev", "one", {a_server(80, "HTTP", {"*"})}, 1);
   gateway("ops", "two", {a_server(80, "HTTP", {"*"})}, 2);

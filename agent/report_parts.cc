@@ -1,4 +1,4 @@
-#include "agent/node_report.h"
+#include "agent/report_parts.h"
 
 namespace weft::agent {
 namespace {
@@ -31,6 +31,32 @@ std::string_view word(kernel::LinkState state) {
       return "absent";
   }
   return "unknown";
+}
+
+void add_stock(Node& out, const enrol::StockGauges& gauges, const enrol::StockCounters& counters) {
+  out.set("stock_level", number(gauges.level));
+  out.set("stock_target", number(gauges.target));
+  out.set("stock_made", number(counters.made));
+  out.set("stock_failures", number(counters.failures));
+  out.set("stock_ran_dry", number(counters.ran_dry));
+}
+
+void add_channel(Node& out, const publish::PublisherCounters& channel) {
+  out.set("proxies_accepted", number(channel.proxies_accepted));
+  out.set("proxies_refused", number(channel.proxies_refused));
+  out.set("proxies_lost", number(channel.proxies_lost));
+  out.set("channel_invalid_packets", number(channel.invalid_packets));
+  out.set("snapshots_sent", number(channel.snapshots_sent));
+  out.set("snapshots_taken", number(channel.snapshots_taken));
+  out.set("snapshots_refused", number(channel.snapshots_refused));
+  out.set("snapshots_unsendable", number(channel.snapshots_unsendable));
+  out.set("stock_sockets_sent", number(channel.stock_sockets_sent));
+  out.set("stock_sockets_unwanted", number(channel.stock_sockets_unwanted));
+}
+
+void add_own(Node& out, const RoleCounters& own) {
+  out.set("status_failures", number(own.status_failures));
+  out.set("report_failures", number(own.report_failures));
 }
 
 }  // namespace
@@ -71,8 +97,8 @@ Node describe_kernel(const kernel::Kernel& kernel, const EventLog& events) {
   return out;
 }
 
-// lint: table
-Node describe_enrolment(const enrol::EnrolMetrics& metrics, const publish::PublisherCounters& channel) {
+Node describe_node(const enrol::EnrolMetrics& metrics, const publish::PublisherCounters& channel,
+                   const RoleCounters& own) {
   Node out = Node::mapping();
   out.set("captured_pods", number(metrics.captured_pods));
   out.set("enrolled_pods", number(metrics.enrolled_pods));
@@ -86,21 +112,20 @@ Node describe_enrolment(const enrol::EnrolMetrics& metrics, const publish::Publi
   out.set("arm_failures", number(metrics.arm_failures));
   out.set("self_tests_passed", number(metrics.self_tests_passed));
   out.set("self_tests_failed", number(metrics.self_tests_failed));
-  out.set("stock_level", number(metrics.stock.level));
-  out.set("stock_target", number(metrics.stock.target));
-  out.set("stock_made", number(metrics.stock_counters.made));
-  out.set("stock_failures", number(metrics.stock_counters.failures));
-  out.set("stock_ran_dry", number(metrics.stock_counters.ran_dry));
-  out.set("proxies_accepted", number(channel.proxies_accepted));
-  out.set("proxies_refused", number(channel.proxies_refused));
-  out.set("proxies_lost", number(channel.proxies_lost));
-  out.set("channel_invalid_packets", number(channel.invalid_packets));
-  out.set("snapshots_sent", number(channel.snapshots_sent));
-  out.set("snapshots_taken", number(channel.snapshots_taken));
-  out.set("snapshots_refused", number(channel.snapshots_refused));
-  out.set("snapshots_unsendable", number(channel.snapshots_unsendable));
-  out.set("stock_sockets_sent", number(channel.stock_sockets_sent));
-  out.set("stock_sockets_unwanted", number(channel.stock_sockets_unwanted));
+  add_stock(out, metrics.stock, metrics.stock_counters);
+  add_channel(out, channel);
+  add_own(out, own);
+  out.set("exempt_failures", number(own.exempt_failures));
+  return out;
+}
+
+Node describe_gateway(const enrol::GatewaySockets& sockets, const publish::PublisherCounters& channel,
+                      const RoleCounters& own) {
+  Node out = Node::mapping();
+  out.set("ports_closed", number(sockets.problems().size()));
+  add_stock(out, sockets.stock(), sockets.stock_counters());
+  add_channel(out, channel);
+  add_own(out, own);
   return out;
 }
 

@@ -1,0 +1,27 @@
+#pragma once
+// A role's parts as its report shows them.
+#include <vector>
+
+#include "agent/enrol/gateway_sockets.h"
+#include "agent/enrol/status.h"
+#include "agent/event_log.h"
+#include "agent/kernel/kernel.h"
+#include "agent/report.h"
+
+namespace weft::agent {
+
+void add_pods(Report& report, const std::vector<enrol::PodStatus>& pods);
+[[nodiscard]] objects::Node describe_kernel(const kernel::Kernel& kernel, const EventLog& events);
+// What the loop of a role counts itself.
+struct RoleCounters {
+  uint64_t status_failures = 0;  // statuses of objects that could not be written
+  uint64_t report_failures = 0;  // the same of its own report
+  uint64_t exempt_failures = 0;  // role node: a cgroup of weft's own that is unknown or could not be exempted
+};
+[[nodiscard]] objects::Node describe_node(const enrol::EnrolMetrics& metrics,
+                                          const publish::PublisherCounters& channel, const RoleCounters& own);
+[[nodiscard]] objects::Node describe_gateway(const enrol::GatewaySockets& sockets,
+                                             const publish::PublisherCounters& channel,
+                                             const RoleCounters& own);
+
+}  // namespace weft::agent
