@@ -89,10 +89,16 @@ base::Status make_mounts(const Launch& launch) {
   return {};
 }
 
+// Before the user changes: shrinking the set takes a capability itself.
+base::Status limit_bounding_set(uint64_t keep) {
+  for (int cap = 0; ::prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; ++cap)
+    if ((keep >> cap & 1) == 0 && ::prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0)
+      return base::fail_errno("shrink the capability bounding set");
+  return {};
+}
+
 // root gets what the bounding set still holds when it runs a program; other users get nothing.
-base::Status limit_capabilities(uint64_t keep) {
-  for (unsigned long cap = 0; cap <= CAP_LAST_CAP; ++cap)
-    if ((keep >> cap & 1) == 0) ::prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+base::Status empty_capabilities() {
   ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
@@ -101,12 +107,13 @@ base::Status limit_capabilities(uint64_t keep) {
 }
 
 base::Status drop_rights(const Launch& launch) {
+  if (launch.keep_capabilities) TRY(limit_bounding_set(*launch.keep_capabilities));
   if (launch.run_as_user) {
     const uid_t id = *launch.run_as_user;
     if (::setgroups(0, nullptr) != 0 || ::setresgid(id, id, id) != 0 || ::setresuid(id, id, id) != 0)
       return base::fail_errno("become user " + std::to_string(id));
   }
-  if (launch.keep_capabilities) TRY(limit_capabilities(*launch.keep_capabilities));
+  if (launch.keep_capabilities) TRY(empty_capabilities());
   if (launch.no_new_privileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     return base::fail_errno("set no-new-privileges");
   return {};
