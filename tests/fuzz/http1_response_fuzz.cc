@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "tests/fuzz/http1_oracle.h"
+#include "tests/fuzz/http1_responses.h"
 #include "tests/support/http_rig.h"
 
 using namespace weft;
@@ -24,18 +24,7 @@ void play(std::string_view input, size_t piece, bool head) {
   if (!server.at_end()) server.shutdown_write();
   rig.turn();
   got += client.take();
-  // Interim responses first, each complete; then one final response or a cut connection.
-  for (;;) {
-    const bool interim = got.starts_with("HTTP/1.1 1");
-    const auto reading = fuzz::read_with_beast<false>(got, head || interim);
-    if (!reading.whole) {
-      CHECK(client.was_reset() || client.at_end());
-      return;
-    }
-    got.erase(0, reading.used);
-    if (!interim) break;
-  }
-  CHECK(got.empty());
+  fuzz::check_responses(std::move(got), client, head);
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 
 namespace weft::http {
 
-// Parses what is there and reads on while `session` wants to; a connection that sends without an end yields to
-// others. REQUIRES: a friend's H1 session; `input` outlives the call.
+// Parses what is there and reads on while `session` wants to; a connection that sends without an end yields
+// to others. Their sessions name it a friend.
 template <typename H1Session>
 void take_turn(H1Session& session, Core& core, base::Transport& input) {
   constexpr int kMaxReads = 16;

@@ -77,7 +77,8 @@ Body H2ClientStream::body_of(bool end_stream) {
 
 void H2ClientStream::take_head(bool end_stream) {
   if (exchange_ == nullptr) return;
-  // nghttp2 has seen three digits; RFC 9110, 15: the first of them is 1 to 5, and what is above is the destination's own.
+  // nghttp2 only asks for three digits. RFC 9110, 15: none begins with 0. One above 599 is passed on, as in
+  // HTTP/1.
   if (too_large_ || head_.status < 100 || head_.status == 101) {
     const std::string_view why = too_large_            ? "headers_too_large"
                                  : head_.status == 101 ? "http2.unasked_upgrade"
