@@ -139,4 +139,16 @@ base::Status ProxyLink::take(const model::StockLevel& report) {
   return {};
 }
 
+base::Status ProxyLink::take(const model::CertificateRequest& request) {
+  if (!ready_) return closed("a certificate request before its hello");
+  if (owner_.certificates_ != nullptr) owner_.certificates_->on_certificate_request(status_.id, request);
+  return {};
+}
+
+base::Status ProxyLink::take(const model::IdentityNeeded& needed) {
+  if (!ready_) return closed("an identity needed before its hello");
+  if (owner_.certificates_ != nullptr) owner_.certificates_->on_identity_needed(status_.id, needed.identity);
+  return {};
+}
+
 }  // namespace weft::publish

@@ -39,6 +39,8 @@ class ProxyLink final : public base::Retirable, private base::IoHandler {
   base::Status take(const model::Hello& hello);
   base::Status take(const model::Verdict& verdict);
   base::Status take(const model::StockLevel& report);
+  base::Status take(const model::CertificateRequest& request);
+  base::Status take(const model::IdentityNeeded& needed);
 
   Publisher& owner_;
   base::Loop& loop_;

@@ -69,10 +69,12 @@ void Publisher::greet(ProxyLink& link) {
                status.version, status.workers);
   if (snapshot_memory_) link.offer(version_, snapshot_bytes_, snapshot_memory_);
   link.send(settings_);
+  if (bundle_memory_) link.send(bundle_, {bundle_memory_});
   for (const auto& [key, socket] : listeners_) link.send(model::ListenerOffer{key}, {socket});
   if (synced_) link.send(model::Synced{});
   update_status();
   events_.on_proxy_ready(status.id);
+  if (certificates_ != nullptr) certificates_->on_keyless_proxy(status.id);
 }
 
 void Publisher::forget(ProxyLink& link) {
@@ -82,7 +84,9 @@ void Publisher::forget(ProxyLink& link) {
   loop_.retire(std::move(node.mapped()));
   ++counts_.proxies_lost;
   update_status();
-  if (was_ready) events_.on_proxy_gone(id);
+  if (!was_ready) return;
+  events_.on_proxy_gone(id);
+  if (certificates_ != nullptr) certificates_->on_lost_proxy(id);
 }
 
 ProxyLink* Publisher::newest() const {

@@ -33,6 +33,17 @@ class PublisherEvents {
   virtual void on_verdict(ProxyId proxy, const model::Verdict& verdict) = 0;
 };
 
+// What the publisher tells certs, always from its loop's thread.
+class CertificateEvents {
+ public:
+  virtual ~CertificateEvents() = default;
+  // A proxy has said hello, or is gone: it needs every identity, or none any more.
+  virtual void on_keyless_proxy(ProxyId proxy) = 0;
+  virtual void on_lost_proxy(ProxyId proxy) = 0;
+  virtual void on_certificate_request(ProxyId proxy, const model::CertificateRequest& request) = 0;
+  virtual void on_identity_needed(ProxyId proxy, const model::SpiffeId& identity) = 0;
+};
+
 struct PublisherOptions {
   std::string socket_path;
   mode_t socket_mode = 0660;
@@ -55,6 +66,7 @@ struct ProxyStatus {
 struct PublisherCounters {
   uint64_t proxies_accepted = 0, proxies_refused = 0, proxies_lost = 0, invalid_packets = 0;
   uint64_t snapshots_sent = 0, snapshots_taken = 0, snapshots_refused = 0, snapshots_unsendable = 0;
+  uint64_t certificates_sent = 0, certificates_unsendable = 0;
   uint64_t stock_sockets_sent = 0, stock_sockets_unwanted = 0;
 };
 
@@ -80,6 +92,15 @@ class Publisher final : public Outlet, private base::IoHandler {
   void remove_pod(const model::PodKey& pod) override;
   void add_stock(const model::StockKey& key, std::vector<base::Fd> sockets) override;
   void set_stock_target(const model::StockKey& key, uint32_t keep) override;
+  // Before the loop runs; null: nobody here has certificates to give.
+  void serve_certificates(CertificateEvents* events) { certificates_ = events; }
+  // To one proxy; dropped when it is gone. PEM travels as sealed memory.
+  void want_key(ProxyId proxy, const model::KeyWanted& wanted);
+  void give_certificate(ProxyId proxy, const model::SpiffeId& identity, uint64_t key_id, std::string pem);
+  void tell_failure(ProxyId proxy, const model::CertificateFailed& failed);
+  void forget_identity(ProxyId proxy, const model::SpiffeId& identity);
+  // To every proxy, now and later; the newest generation stays.
+  void set_trust_bundle(uint64_t generation, std::string pem);
   // All pods that were enrolled before a restart are there again: proxies may drop what was not named to
   // them.
   void mark_synced();
@@ -97,6 +118,7 @@ class Publisher final : public Outlet, private base::IoHandler {
   [[nodiscard]] ProxyLink* newest() const;
   void update_status();
   void post(std::function<void()> task);
+  void tell(ProxyId proxy, const model::ToProxy& message, std::vector<SharedFd> fds = {});
 
   base::Loop& loop_;
   PublisherEvents& events_;
@@ -112,6 +134,9 @@ class Publisher final : public Outlet, private base::IoHandler {
   std::map<model::ListenerKey, SharedFd> listeners_;
   model::LiveSettings settings_;
   bool synced_ = false;
+  CertificateEvents* certificates_ = nullptr;
+  model::TrustBundleOffer bundle_;
+  SharedFd bundle_memory_;  // null: no trust bundle yet
   PublisherCounters counts_;
 
   mutable base::Mutex mutex_;

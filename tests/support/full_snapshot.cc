@@ -30,7 +30,8 @@ model::RouteTable full_route_table() {
 // Does not compile when the model has a field more or less: set it below, carry it in the codec, then count
 // it here.
 [[maybe_unused]] void count_fields(const model::Snapshot& s) {
-  [[maybe_unused]] const auto& [w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14] = s.workloads[0];
+  [[maybe_unused]] const auto& [w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15] =
+      s.workloads[0];
   [[maybe_unused]] const auto& [s1, s2, s3, s4, s5, s6, s7, s8] = s.services[0];
   [[maybe_unused]] const auto& [p1, p2, p3, p4, p5, p6] = s.services[0].ports[0];
   [[maybe_unused]] const auto& [c1, c2, c3, c4, c5, c6] = s.clusters[0];
@@ -44,7 +45,7 @@ model::RouteTable full_route_table() {
   [[maybe_unused]] const auto& [g1, g2, g3, g4] = s.gateway_listeners[0];
   [[maybe_unused]] const auto& [l1, l2, l3, l4, l5] = s.local_pods[0];
   [[maybe_unused]] const auto& [q1, q2, q3, q4, q5, q6, q7] = s.local_pods[0].policies[0];
-  [[maybe_unused]] const auto& [o1, o2, o3] = s.settings;
+  [[maybe_unused]] const auto& [o1, o2, o3, o4] = s.settings;
   [[maybe_unused]] const auto& [a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11] = s;
 }
 
@@ -57,7 +58,7 @@ model::Snapshot full_snapshot() {
   s.version = 1ull << 40;
   s.role = model::Role::kGateway;
   s.node = "node-a";
-  s.settings = {.access_log = true, .cluster_domain = "cluster.test", .trust_domain = "trust.test"};
+  s.settings = {.access_log = true, .cluster_domain = "cluster.test", .trust_domain = "trust.test", .mutual_tls = true};
   s.workloads = {{.name = "web-1",
                   .ns = "dev",
                   .service_account = "web",
@@ -71,7 +72,8 @@ model::Snapshot full_snapshot() {
                   .labels = {{"app", "web"}, {"version", "v1"}},
                   .enrolled = true,
                   .local = true,
-                  .host_network = true}};
+                  .host_network = true,
+                  .same_node_tls = true}};
   s.services = {{.name = "httpgo",
                  .ns = "dev",
                  .hostname = "httpgo.dev.svc.cluster.local",

@@ -18,6 +18,7 @@ std::string_view name_of(ErrorKind kind) {
     case ErrorKind::kRefused: return "refused";
     case ErrorKind::kClosed: return "closed";
     case ErrorKind::kTimeout: return "timeout";
+    case ErrorKind::kUntrusted: return "untrusted";
   }
   return "unknown";
 }

@@ -21,6 +21,7 @@ enum class ErrorKind : uint8_t {
   kRefused,   // policy said no
   kClosed,    // the peer or the owner went away
   kTimeout,
+  kUntrusted,  // the peer did not prove the identity that was asked of it
 };
 
 struct Error {

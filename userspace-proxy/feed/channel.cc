@@ -212,6 +212,33 @@ base::Status Feed::Channel::take(const model::Synced&, std::vector<base::Fd>&) {
   return {};
 }
 
+base::Status Feed::Channel::take(const model::KeyWanted& wanted, std::vector<base::Fd>&) {
+  events_.on_key_wanted(wanted);
+  return {};
+}
+
+base::Status Feed::Channel::take(const model::CertificateOffer& offer, std::vector<base::Fd>& fds) {
+  TRY_ASSIGN(const base::SealedView view, base::SealedView::map(fds[0].get(), offer.bytes));
+  events_.on_certificate(offer, view.bytes());
+  return {};
+}
+
+base::Status Feed::Channel::take(const model::CertificateFailed& failed, std::vector<base::Fd>&) {
+  events_.on_certificate_failed(failed);
+  return {};
+}
+
+base::Status Feed::Channel::take(const model::IdentityGone& gone, std::vector<base::Fd>&) {
+  events_.on_identity_gone(gone.identity);
+  return {};
+}
+
+base::Status Feed::Channel::take(const model::TrustBundleOffer& offer, std::vector<base::Fd>& fds) {
+  TRY_ASSIGN(const base::SealedView view, base::SealedView::map(fds[0].get(), offer.bytes));
+  events_.on_trust_bundle(offer.generation, view.bytes());
+  return {};
+}
+
 void Feed::Channel::report_stock(const model::StockKey& key, uint32_t level, uint64_t taken) {
   if (!socket_) return;  // the next connection begins with fresh counts
   const auto it = received_.find(key);

@@ -21,6 +21,7 @@ class Feed::Channel final : private base::IoHandler {
 
   void connect();
   void report_stock(const model::StockKey& key, uint32_t level, uint64_t taken);
+  void send(const model::ToAgent& message);
   [[nodiscard]] base::Loop& loop() { return loop_; }
   [[nodiscard]] bool connected() const { return socket_.valid(); }
   [[nodiscard]] const FeedCounters& counters() const { return counters_; }
@@ -33,7 +34,6 @@ class Feed::Channel final : private base::IoHandler {
   // Both return an error when the connection is of no use any more.
   base::Status read_some();
   base::Status write_some();
-  void send(const model::ToAgent& message);
   void flush();
 
   base::Status take(base::Packet packet);
@@ -45,6 +45,11 @@ class Feed::Channel final : private base::IoHandler {
   base::Status take(const model::StockTarget& target, std::vector<base::Fd>& fds);
   base::Status take(const model::LiveSettings& settings, std::vector<base::Fd>& fds);
   base::Status take(const model::Synced& synced, std::vector<base::Fd>& fds);
+  base::Status take(const model::KeyWanted& wanted, std::vector<base::Fd>& fds);
+  base::Status take(const model::CertificateOffer& offer, std::vector<base::Fd>& fds);
+  base::Status take(const model::CertificateFailed& failed, std::vector<base::Fd>& fds);
+  base::Status take(const model::IdentityGone& gone, std::vector<base::Fd>& fds);
+  base::Status take(const model::TrustBundleOffer& offer, std::vector<base::Fd>& fds);
   void forget_pod(const model::PodKey& pod);
 
   base::Loop& loop_;

@@ -17,6 +17,14 @@ void Feed::report_stock(const model::StockKey& key, uint32_t level, uint64_t tak
   channel_->loop().post([this, key, level, taken] { channel_->report_stock(key, level, taken); });
 }
 
+void Feed::request_certificate(const model::CertificateRequest& request) {
+  channel_->send(request);
+}
+
+void Feed::need_identity(const model::SpiffeId& identity) {
+  channel_->send(model::IdentityNeeded{identity});
+}
+
 bool Feed::connected() const {
   return channel_->connected();
 }

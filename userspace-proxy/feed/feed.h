@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "userspace-proxy/base/fd.h"
@@ -31,6 +32,13 @@ class FeedEvents {
   // The stock of `key` has shrunk: close what is beyond `keep`.
   virtual void on_stock_target(const model::StockKey& key, uint32_t keep) = 0;
   virtual void on_settings(const model::LiveSettings& settings) = 0;
+  // Make a key and answer with request_certificate(); every identity is named again after a reconnection.
+  // Empty for whoever has no use for certificates.
+  virtual void on_key_wanted(const model::KeyWanted&) {}
+  virtual void on_certificate(const model::CertificateOffer&, std::string_view /*pem*/) {}
+  virtual void on_certificate_failed(const model::CertificateFailed&) {}
+  virtual void on_identity_gone(const model::SpiffeId&) {}
+  virtual void on_trust_bundle(uint64_t /*generation*/, std::string_view /*pem*/) {}
   virtual void on_connected() = 0;
   // The agent has sent everything it has. Pods it did not name any more were reported by on_pod_gone before.
   virtual void on_synced() = 0;
@@ -66,6 +74,9 @@ class Feed {
   // From any thread: the pools hold `level` sockets of `key`, `taken` were used since the last report.
   // Report when a pool falls under half of its last high water, and once a second while it changes.
   void report_stock(const model::StockKey& key, uint32_t level, uint64_t taken);
+  // Both from the loop's thread; dropped while the agent is away, which asks again when it is back.
+  void request_certificate(const model::CertificateRequest& request);
+  void need_identity(const model::SpiffeId& identity);
 
   [[nodiscard]] bool connected() const;
   [[nodiscard]] const FeedCounters& counters() const;

@@ -51,6 +51,14 @@ struct ToAgentWriter {
     out->mutable_stock_level()->set_received(report.received);
     out->mutable_stock_level()->set_taken(report.taken);
   }
+  void operator()(const CertificateRequest& request) const {
+    out->mutable_certificate_request()->set_identity(request.identity.to_string());
+    out->mutable_certificate_request()->set_key_id(request.key_id);
+    out->mutable_certificate_request()->set_request(request.request);
+  }
+  void operator()(const IdentityNeeded& needed) const {
+    out->mutable_identity_needed()->set_identity(needed.identity.to_string());
+  }
 };
 
 struct ToProxyWriter {
@@ -75,6 +83,26 @@ struct ToProxyWriter {
     out->mutable_settings()->set_access_log(settings.access_log);
   }
   void operator()(const Synced&) const { out->mutable_synced(); }
+  void operator()(const KeyWanted& wanted) const {
+    out->mutable_key_wanted()->set_identity(wanted.identity.to_string());
+    out->mutable_key_wanted()->set_key_id(wanted.key_id);
+  }
+  void operator()(const CertificateOffer& offer) const {
+    out->mutable_certificate()->set_identity(offer.identity.to_string());
+    out->mutable_certificate()->set_key_id(offer.key_id);
+    out->mutable_certificate()->set_bytes(offer.bytes);
+  }
+  void operator()(const CertificateFailed& failed) const {
+    out->mutable_certificate_failed()->set_identity(failed.identity.to_string());
+    out->mutable_certificate_failed()->set_reason(failed.reason.substr(0, kMaxRefusal));
+  }
+  void operator()(const IdentityGone& gone) const {
+    out->mutable_identity_gone()->set_identity(gone.identity.to_string());
+  }
+  void operator()(const TrustBundleOffer& offer) const {
+    out->mutable_trust_bundle()->set_generation(offer.generation);
+    out->mutable_trust_bundle()->set_bytes(offer.bytes);
+  }
 };
 
 Status get(const wire::PodKey& in, PodKey* out) {
@@ -93,7 +121,7 @@ Status get(uint32_t in, Family* out) {
 Status get(const wire::SocketKey& in, ListenerKey* out) {
   TRY(get(in.pod(), &out->pod));
   TRY(get(in.family(), &out->family));
-  if (in.kind() < 1 || in.kind() > static_cast<uint32_t>(ListenerKind::kGateway))
+  if (in.kind() < 1 || in.kind() > static_cast<uint32_t>(ListenerKind::kAttested))
     return broken(fmt::format("listener kind {}", in.kind()));
   out->kind = static_cast<ListenerKind>(in.kind());
   const bool gateway = out->kind == ListenerKind::kGateway;
@@ -149,10 +177,55 @@ Result<ToProxy> read_pod_gone(const wire::PodGone& in) {
   return gone;
 }
 
+Result<ToAgent> read_request(const wire::CertificateRequest& in) {
+  TRY_ASSIGN(auto identity, SpiffeId::parse(in.identity()));
+  if (in.request().empty() || in.request().size() > kMaxRequestBytes)
+    return broken(fmt::format("a certificate request of {} bytes", in.request().size()));
+  return CertificateRequest{std::move(identity), in.key_id(), in.request()};
+}
+
+Result<ToAgent> read_needed(const wire::IdentityNeeded& in) {
+  TRY_ASSIGN(auto identity, SpiffeId::parse(in.identity()));
+  return IdentityNeeded{std::move(identity)};
+}
+
+Result<ToProxy> read_wanted(const wire::KeyWanted& in) {
+  TRY_ASSIGN(auto identity, SpiffeId::parse(in.identity()));
+  return KeyWanted{std::move(identity), in.key_id()};
+}
+
+Status check_pem_size(uint64_t bytes) {
+  if (bytes > 0 && bytes <= kMaxChainBytes) return {};
+  return broken(fmt::format("certificates of {} bytes", bytes));
+}
+
+Result<ToProxy> read_certificate(const wire::CertificateOffer& in) {
+  TRY_ASSIGN(auto identity, SpiffeId::parse(in.identity()));
+  TRY(check_pem_size(in.bytes()));
+  return CertificateOffer{std::move(identity), in.key_id(), in.bytes()};
+}
+
+Result<ToProxy> read_failed(const wire::CertificateFailed& in) {
+  TRY_ASSIGN(auto identity, SpiffeId::parse(in.identity()));
+  return CertificateFailed{std::move(identity), in.reason()};
+}
+
+Result<ToProxy> read_identity_gone(const wire::IdentityGone& in) {
+  TRY_ASSIGN(auto identity, SpiffeId::parse(in.identity()));
+  return IdentityGone{std::move(identity)};
+}
+
+Result<ToProxy> read_bundle(const wire::TrustBundleOffer& in) {
+  TRY(check_pem_size(in.bytes()));
+  return TrustBundleOffer{in.generation(), in.bytes()};
+}
+
 Status check_fds(const wire::ToProxy& in, size_t fds) {
   switch (in.kind_case()) {
     case wire::ToProxy::kSnapshot:
     case wire::ToProxy::kListener:
+    case wire::ToProxy::kCertificate:
+    case wire::ToProxy::kTrustBundle:
       return expect_fds(fds, 1, 1);
     case wire::ToProxy::kStock:
       return expect_fds(fds, 1, kMaxPacketFds);
@@ -188,6 +261,10 @@ Result<ToAgent> decode_to_agent(std::string_view packet, size_t fds) {
       return Verdict{in.verdict().version(), in.verdict().refusal()};
     case wire::ToAgent::kStockLevel:
       return read_stock_level(in.stock_level());
+    case wire::ToAgent::kCertificateRequest:
+      return read_request(in.certificate_request());
+    case wire::ToAgent::kIdentityNeeded:
+      return read_needed(in.identity_needed());
     case wire::ToAgent::KIND_NOT_SET:
       break;
   }
@@ -216,6 +293,16 @@ Result<ToProxy> decode_to_proxy(std::string_view packet, size_t fds) {
       return LiveSettings{in.settings().access_log()};
     case wire::ToProxy::kSynced:
       return Synced{};
+    case wire::ToProxy::kKeyWanted:
+      return read_wanted(in.key_wanted());
+    case wire::ToProxy::kCertificate:
+      return read_certificate(in.certificate());
+    case wire::ToProxy::kCertificateFailed:
+      return read_failed(in.certificate_failed());
+    case wire::ToProxy::kIdentityGone:
+      return read_identity_gone(in.identity_gone());
+    case wire::ToProxy::kTrustBundle:
+      return read_bundle(in.trust_bundle());
     case wire::ToProxy::KIND_NOT_SET:
       break;
   }

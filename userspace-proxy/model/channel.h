@@ -8,14 +8,17 @@
 #include <variant>
 
 #include "userspace-proxy/base/result.h"
+#include "userspace-proxy/model/identity.h"
 
 namespace weft::model {
 
-inline constexpr uint32_t kChannelProtocol = 1;
+inline constexpr uint32_t kChannelProtocol = 2;
 inline constexpr size_t kMaxPacketBytes = 4096;
 inline constexpr size_t kMaxPacketFds = 64;
 inline constexpr size_t kMaxPodName = 320;  // "ns/name", both DNS names
 inline constexpr size_t kMaxRefusal = 2048;
+inline constexpr size_t kMaxRequestBytes = 2048;        // a certificate request, DER
+inline constexpr size_t kMaxChainBytes = 256u << 10;    // a certificate chain or a trust bundle, PEM
 
 enum class Family : uint8_t { kV4 = 4, kV6 = 6 };
 
@@ -32,6 +35,7 @@ enum class ListenerKind : uint8_t {
   kInbound = 2,   // arrivals for the pod: getsockname is the pod's address
   kRefuse = 3,    // arrivals to reset at once
   kGateway = 4,   // a port of a gateway
+  kAttested = 5,  // as kInbound, and the kernel vouches for the pod of this node that has the peer's address
 };
 
 struct ListenerKey {
@@ -76,9 +80,20 @@ struct StockLevel {
   uint32_t received = 0;  // sockets of this key that came over this channel since it was opened
   uint64_t taken = 0;     // sockets used since the last report
 };
-using ToAgent = std::variant<Hello, Verdict, StockLevel>;
+// A fresh key's certificate request, in answer to KeyWanted. The key itself never leaves the proxy.
+struct CertificateRequest {
+  SpiffeId identity;
+  uint64_t key_id = 0;      // of the KeyWanted
+  std::string request;      // PKCS#10, DER
+};
+// A connection waits for this identity's certificate: whoever fetches it should hurry.
+struct IdentityNeeded {
+  SpiffeId identity;
+};
+using ToAgent = std::variant<Hello, Verdict, StockLevel, CertificateRequest, IdentityNeeded>;
 
-// Agent -> proxy. Descriptors travel beside: one with SnapshotOffer and ListenerOffer, 1..64 with StockOffer.
+// Agent -> proxy. Descriptors travel beside: one with SnapshotOffer, ListenerOffer, CertificateOffer and
+// TrustBundleOffer (sealed memory, PEM), 1..64 with StockOffer.
 struct SnapshotOffer {
   uint64_t version = 0;
   uint64_t bytes = 0;
@@ -99,9 +114,36 @@ struct StockTarget {
   StockKey key;
   uint32_t keep = 0;
 };
+// Make a key for this identity and ask for its certificate. A newer key id replaces a request under way; the
+// certificate in force stays until the new one has come.
+struct KeyWanted {
+  SpiffeId identity;
+  uint64_t key_id = 0;  // grows
+};
+// The chain for the key of that number: leaf first, then intermediates, never a root.
+struct CertificateOffer {
+  SpiffeId identity;
+  uint64_t key_id = 0;
+  uint64_t bytes = 0;
+};
+// No certificate could be had; the one in force, if there is one, stays in use until it expires.
+struct CertificateFailed {
+  SpiffeId identity;
+  std::string reason;  // at most kMaxRefusal
+};
+// No pod of this node has it any more: forget key and certificate, close its tunnels.
+struct IdentityGone {
+  SpiffeId identity;
+};
+// The roots to believe from now on.
+struct TrustBundleOffer {
+  uint64_t generation = 0;  // grows with every change
+  uint64_t bytes = 0;
+};
 struct Synced {};
 using ToProxy = std::variant<SnapshotOffer, ListenerOffer, ListenerGone, PodGone, StockOffer, StockTarget,
-                             LiveSettings, Synced>;
+                             LiveSettings, Synced, KeyWanted, CertificateOffer, CertificateFailed, IdentityGone,
+                             TrustBundleOffer>;
 
 [[nodiscard]] std::string encode(const ToAgent& message);
 [[nodiscard]] std::string encode(const ToProxy& message);

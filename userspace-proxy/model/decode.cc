@@ -94,6 +94,7 @@ class Converter {
     out->enrolled = in.enrolled();
     out->local = in.local();
     out->host_network = in.host_network();
+    out->same_node_tls = in.same_node_tls();
     return {};
   }
 
@@ -239,7 +240,7 @@ class Converter {
     TRY(get_enum(in.role(), Role::kGateway, "role", &out->role));
     out->node = in.node();
     out->settings = {in.settings().access_log(), in.settings().cluster_domain(),
-                     in.settings().trust_domain()};
+                     in.settings().trust_domain(), in.settings().mutual_tls()};
     out->self = index_of(in.self_plus_one());
     return {};
   }

@@ -42,6 +42,7 @@ void put(const Workload& workload, wire::Workload* out) {
   out->set_enrolled(workload.enrolled);
   out->set_local(workload.local);
   out->set_host_network(workload.host_network);
+  out->set_same_node_tls(workload.same_node_tls);
 }
 
 void put(const Cluster& cluster, wire::Cluster* out) {
@@ -193,6 +194,7 @@ std::string encode(const Snapshot& snapshot) {
   head.mutable_settings()->set_access_log(snapshot.settings.access_log);
   head.mutable_settings()->set_cluster_domain(snapshot.settings.cluster_domain);
   head.mutable_settings()->set_trust_domain(snapshot.settings.trust_domain);
+  head.mutable_settings()->set_mutual_tls(snapshot.settings.mutual_tls);
   head.set_self_plus_one(plus_one(snapshot.self));
 
   std::string bytes;

@@ -33,6 +33,7 @@ struct Workload {
   bool enrolled = false;                               // captured by the mesh
   bool local = false;                                  // on this Snapshot's node
   bool host_network = false;
+  bool same_node_tls = false;                          // asks for TLS between pods of one node as well (D14)
   auto operator<=>(const Workload&) const = default;
 };
 
@@ -171,6 +172,7 @@ struct Settings {
   bool access_log = false;
   std::string cluster_domain = "cluster.local";
   std::string trust_domain = "cluster.local";
+  bool mutual_tls = false;  // the mesh has a CA: calls between nodes go over HBONE or not at all
   auto operator<=>(const Settings&) const = default;
 };
 

@@ -30,6 +30,30 @@
   X(http_pool_overflow, "HTTP requests refused because a destination had too many connections") \
   X(http2_floods, "HTTP/2 connections cut because of too many frames that carry nothing") \
   X(http2_protocol_errors, "HTTP/2 connections cut because they break the protocol") \
+  X(tls_handshakes_full, "TLS handshakes finished with certificates, both roles") \
+  X(tls_handshakes_resumed, "TLS handshakes resumed from a ticket, both roles") \
+  X(tls_failed_untrusted, "TLS handshakes ended because a certificate did not hold") \
+  X(tls_failed_protocol, "TLS handshakes ended because the peer breaks the protocol or offers nothing we accept") \
+  X(tls_failed_closed, "TLS handshakes that the peer broke off") \
+  X(tls_failed_timeout, "TLS handshakes that took longer than 10 s") \
+  X(tls_shed, "arrivals for mTLS reset because too many handshakes were under way or their source came too often") \
+  X(tls_no_identity, "connections reset because there is no certificate of ours for the pod") \
+  X(hbone_tunnels_opened, "HBONE connections opened toward a destination") \
+  X(hbone_tunnels_accepted, "HBONE connections taken from a source") \
+  X(hbone_tunnels_lost, "HBONE connections that broke while streams were open") \
+  X(hbone_tunnels_expired, "HBONE connections ended gracefully because of their age") \
+  X(hbone_ping_timeouts, "HBONE connections cut because the peer answered no PING in 20 s") \
+  X(hbone_floods, "HBONE connections cut because of too many frames that carry nothing") \
+  X(hbone_bundle_cut, "HBONE connections cut because a new trust bundle does not hold the peer's certificate") \
+  X(hbone_streams_opened, "HBONE streams opened toward a destination") \
+  X(hbone_streams_accepted, "HBONE streams taken from a source") \
+  X(hbone_refused_bad_request, "HBONE requests answered with 400") \
+  X(hbone_refused_denied, "HBONE requests answered with 401: policy") \
+  X(hbone_refused_unavailable, "HBONE requests answered with 503") \
+  X(hbone_refused_by_peer, "HBONE requests of ours that the destination's proxy did not answer with 200") \
+  X(hbone_streams_reset, "HBONE streams that the peer reset") \
+  X(identity_waits, "connections that had to wait for a certificate of ours") \
+  X(certificates_refused, "certificates and trust bundles refused as broken") \
   X(drain_cut, "connections cut because the drain time was over") \
   X(series_overflow, "metric updates that went to the overflow series because the bound was reached") \
   X(access_log_dropped, "access-log lines dropped because the writer could not keep up")

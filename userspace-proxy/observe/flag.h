@@ -25,6 +25,10 @@ enum class Flag : uint8_t {
   kOverload,                  // OM
   kDeny,                      // DENY: layer-4 policy
   kConnect,                   // CONNECT: layer 4 could not reach the next hop
+  kTlsFailure,                // TLS_FAILURE: the TLS handshake broke
+  kIdentityError,             // IDENTITY_ERROR: the peer's identity was not proven, or there is no certificate of ours
+  kHandshakeFailure,          // H2_HANDSHAKE_FAILURE: HTTP/2 did not begin inside TLS
+  kNetworkPolicy,             // NETWORK_POLICY: no answer from port 15008 in time
   kCount,
 };
 

@@ -111,6 +111,12 @@ void Fleet::follow_settings() {
   if (wanted != std::exchange(log_wanted_, wanted)) enable_access_log(wanted);
 }
 
+void Fleet::on_key_wanted(const model::KeyWanted&) {}
+void Fleet::on_certificate(const model::CertificateOffer&, std::string_view) {}
+void Fleet::on_certificate_failed(const model::CertificateFailed&) {}
+void Fleet::on_identity_gone(const model::SpiffeId&) {}
+void Fleet::on_trust_bundle(uint64_t, std::string_view) {}
+
 void Fleet::on_connected() {
   health_.connected = true;
   spdlog::info("connected to the agent");

@@ -56,6 +56,11 @@ class Fleet final : public feed::FeedEvents, private WorkerEvents {
   void on_stock(const model::StockKey& key, std::vector<base::Fd> sockets) override;
   void on_stock_target(const model::StockKey& key, uint32_t keep) override;
   void on_settings(const model::LiveSettings& settings) override;
+  void on_key_wanted(const model::KeyWanted& wanted) override;
+  void on_certificate(const model::CertificateOffer& offer, std::string_view pem) override;
+  void on_certificate_failed(const model::CertificateFailed& failed) override;
+  void on_identity_gone(const model::SpiffeId& identity) override;
+  void on_trust_bundle(uint64_t generation, std::string_view pem) override;
   void on_connected() override;
   void on_synced() override;
   void on_disconnected(const base::Error& why) override;

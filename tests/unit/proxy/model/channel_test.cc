@@ -27,6 +27,12 @@ TEST(ChannelTest, messages_to_the_proxy_survive_the_round_trip) {
   EXPECT_TRUE(to_proxy(LiveSettings{true}, 0).access_log);
   EXPECT_EQ(to_proxy(SnapshotOffer{7, 1000}, 1).bytes, 1000u);
   (void)to_proxy(Synced{}, 0);
+  const SpiffeId id{"cluster.local", "dev", "web"};
+  EXPECT_EQ(to_proxy(KeyWanted{id, 5}, 0).identity, id);
+  EXPECT_EQ(to_proxy(CertificateOffer{id, 6, 900}, 1).key_id, 6u);
+  EXPECT_EQ(to_proxy(CertificateFailed{id, "no CA"}, 0).reason, "no CA");
+  EXPECT_EQ(to_proxy(IdentityGone{id}, 0).identity, id);
+  EXPECT_EQ(to_proxy(TrustBundleOffer{3, 700}, 1).generation, 3u);
 }
 
 TEST(ChannelTest, messages_to_the_agent_survive_the_round_trip) {
@@ -41,6 +47,26 @@ TEST(ChannelTest, messages_to_the_agent_survive_the_round_trip) {
   EXPECT_EQ(verdict.refusal, "clusters[1].name: empty");
   const auto hello = std::get<Hello>(*decode_to_agent(encode(ToAgent(Hello{1, "0.1.0", 4})), 0));
   EXPECT_EQ(hello.workers, 4u);
+}
+
+TEST(ChannelTest, certificate_messages_to_the_agent_survive_the_round_trip) {
+  const SpiffeId id{"cluster.local", "dev", "web"};
+  const auto request =
+      std::get<CertificateRequest>(*decode_to_agent(encode(ToAgent(CertificateRequest{id, 5, "der"})), 0));
+  EXPECT_EQ(request.identity, id);
+  EXPECT_EQ(request.key_id, 5u);
+  EXPECT_EQ(request.request, "der");
+  EXPECT_EQ(std::get<IdentityNeeded>(*decode_to_agent(encode(ToAgent(IdentityNeeded{id})), 0)).identity, id);
+}
+
+TEST(ChannelTest, broken_certificate_messages_are_refused) {
+  const SpiffeId id{"cluster.local", "dev", "web"};
+  EXPECT_FALSE(decode_to_agent(encode(ToAgent(CertificateRequest{id, 5, ""})), 0));
+  EXPECT_FALSE(decode_to_agent(encode(ToAgent(CertificateRequest{id, 5, std::string(3000, 'x')})), 0));
+  EXPECT_FALSE(decode_to_agent(encode(ToAgent(IdentityNeeded{{"cluster.local", "a/b", "web"}})), 0));
+  EXPECT_FALSE(decode_to_proxy(encode(ToProxy(CertificateOffer{id, 6, 0})), 1));
+  EXPECT_FALSE(decode_to_proxy(encode(ToProxy(TrustBundleOffer{3, kMaxChainBytes + 1})), 1));
+  EXPECT_FALSE(decode_to_proxy(encode(ToProxy(TrustBundleOffer{3, 10})), 0)) << "no descriptor";
 }
 
 TEST(ChannelTest, a_wrong_number_of_descriptors_is_refused) {
