@@ -85,6 +85,7 @@ ConnInfo identify(const Index& index, const Arrival& arrival) {
       name_outbound(index, info);
       break;
     case listen::Kind::kInbound:
+    case listen::Kind::kAttested:
     case listen::Kind::kRefuse:
       name_inbound(index, info);
       break;
