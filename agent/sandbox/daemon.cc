@@ -60,7 +60,7 @@ Json node_object(const Layout& layout, uint32_t number) {
             {"kind", "Node"},
             {"metadata",
              {{"name", name},
-              {"uid", "node-" + name},
+              {"uid", node_uid(name)},
               {"labels", {{"kubernetes.io/hostname", name}, {"kubernetes.io/os", "linux"}}}}},
             {"spec", {{"podCIDR", cidrs[0]}, {"podCIDRs", cidrs}}}};
   node["metadata"]["creationTimestamp"] = now_text();
@@ -75,16 +75,18 @@ Json node_object(const Layout& layout, uint32_t number) {
 base::Result<std::unique_ptr<Daemon>> Daemon::create(Layout layout) {
   auto lock = FileLock::try_take(layout.daemon_lock());
   if (!lock) return base::fail(base::ErrorKind::kConflict, "the sandbox's daemon is already running");
-  std::unique_ptr<Daemon> daemon(new Daemon(std::move(layout), std::move(*lock)));
+  TRY_ASSIGN(auto issuer, TokenIssuer::open(layout.tokens()));
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(layout), std::move(*lock), std::move(issuer)));
   TRY(daemon->prepare());
   return daemon;
 }
 
-Daemon::Daemon(Layout layout, FileLock lock)
+Daemon::Daemon(Layout layout, FileLock lock, TokenIssuer issuer)
     : layout_(std::move(layout)),
       images_(layout_.plan().programs, layout_.plan().images),
       lock_(std::move(lock)),
-      kubelet_(layout_, images_),
+      issuer_(std::move(issuer)),
+      kubelet_(layout_, images_, issuer_),
       services_(layout_),
       user_(layout_.user()),
       applied_(layout_.applied()),
@@ -94,6 +96,7 @@ base::Status Daemon::prepare() {
   inotify_ = watch_directories({layout_.user(), layout_.applied(), layout_.requests()});
   signals_ = catch_signals();
   if (!inotify_ || !signals_) return base::fail_errno("prepare inotify and signals");
+  TRY(write_file(layout_.jwks_dir() + "/jwks.json", issuer_.jwks()));
   generated_.refresh();
   for (uint32_t number = 1; number <= layout_.plan().nodes; ++number)
     if (generated_.find({"Node", "", layout_.node_name(number)}) == nullptr)

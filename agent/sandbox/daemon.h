@@ -23,7 +23,7 @@ class Daemon {
   base::Status run();
 
  private:
-  Daemon(Layout layout, FileLock lock);
+  Daemon(Layout layout, FileLock lock, TokenIssuer issuer);
 
   base::Status prepare();
   void turn();
@@ -52,6 +52,7 @@ class Daemon {
   Layout layout_;
   ImageTable images_;
   FileLock lock_;
+  TokenIssuer issuer_;
   Kubelet kubelet_;
   ServiceAllocator services_;
   Store user_;       // what users applied and the mesh reads as it is

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 namespace weft::sandbox {
 namespace {
@@ -20,6 +21,23 @@ base::Status write_all(int fd, std::string_view text, const std::string& path) {
     if (wrote < 0) return base::fail_errno("write " + path);
     text.remove_prefix(static_cast<size_t>(wrote));
   }
+  return {};
+}
+
+base::Status replace_file(const std::string& path, std::string_view text, mode_t mode,
+                          std::optional<uid_t> owner) {
+  // A leading dot keeps half-written files away from everyone who lists the directory.
+  const size_t slash = path.rfind('/');
+  const std::string beside = path.substr(0, slash + 1) + "." + path.substr(slash + 1) + ".tmp";
+  // Of a secret not even what a killed writer left is written on: it may be open elsewhere.
+  if (owner) ::unlink(beside.c_str());
+  {
+    base::Fd fd(::open(beside.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (owner ? O_EXCL : O_TRUNC), mode));
+    if (!fd) return base::fail_errno("create " + beside);
+    if (owner && ::fchown(fd.get(), *owner, *owner) != 0) return base::fail_errno("chown " + beside);
+    TRY(write_all(fd.get(), text, beside));
+  }
+  if (::rename(beside.c_str(), path.c_str()) != 0) return base::fail_errno("rename to " + path);
   return {};
 }
 
@@ -49,16 +67,11 @@ base::Result<std::string> read_file(const std::string& path) {
 }
 
 base::Status write_file(const std::string& path, std::string_view text) {
-  // A leading dot keeps half-written files away from everyone who lists the directory.
-  const size_t slash = path.rfind('/');
-  const std::string beside = path.substr(0, slash + 1) + "." + path.substr(slash + 1) + ".tmp";
-  {
-    base::Fd fd(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (!fd) return base::fail_errno("create " + beside);
-    TRY(write_all(fd.get(), text, beside));
-  }
-  if (::rename(beside.c_str(), path.c_str()) != 0) return base::fail_errno("rename to " + path);
-  return {};
+  return replace_file(path, text, 0644, std::nullopt);
+}
+
+base::Status write_private_file(const std::string& path, std::string_view text, uid_t owner) {
+  return replace_file(path, text, 0600, owner);
 }
 
 base::Status write_kernel_file(const std::string& path, std::string_view text) {

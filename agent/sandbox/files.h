@@ -1,5 +1,7 @@
 #pragma once
 // Small file helpers: whole reads, atomic writes, directory lists, a lock that dies with its process.
+#include <sys/types.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +14,8 @@ namespace weft::sandbox {
 [[nodiscard]] base::Result<std::string> read_file(const std::string& path);
 // Writes beside the target and renames: a reader sees the old or the new text, never a part.
 [[nodiscard]] base::Status write_file(const std::string& path, std::string_view text);
+// The same for secrets: `owner` alone can read the file, also while it is being written.
+[[nodiscard]] base::Status write_private_file(const std::string& path, std::string_view text, uid_t owner);
 // Writes in place, for files of the kernel (cgroup, sysctl).
 [[nodiscard]] base::Status write_kernel_file(const std::string& path, std::string_view text);
 [[nodiscard]] base::Status make_directories(const std::string& path, unsigned mode = 0755);

@@ -21,6 +21,7 @@ using base::Millis;
 // preStop sleep; servers that die on SIGTERM at once (httpgo) need it.
 constexpr base::Nanos kDrainTime = Millis(300);
 constexpr base::Nanos kNetworkRetry = std::chrono::seconds(2);
+constexpr base::Nanos kTokenRetry = std::chrono::seconds(2);
 constexpr off_t kMaxLog = 10 << 20;
 constexpr uint32_t kFirstHost = 2, kLastHost = 254;
 
@@ -138,7 +139,7 @@ bool Kubelet::sync(Json& pod, base::Instant now) {
     records_.erase(record.uid);
     return false;
   }
-  if (ensure_network(pod, record, now)) run_containers(pod, record, now);
+  if (ensure_network(pod, record, now) && ensure_tokens(pod, record, now)) run_containers(pod, record, now);
   write_status(pod, record);
   return true;
 }
@@ -173,6 +174,22 @@ bool Kubelet::ensure_network(Json& pod, Record& record, base::Instant now) {
   record.networked = true;
   record.trouble.clear();
   save(record);
+  return true;
+}
+
+bool Kubelet::ensure_tokens(const Json& pod, Record& record, base::Instant now) {
+  if (now < record.tokens_due) return record.has_tokens;
+  const auto renew =
+      write_tokens(pod_dir(layout_, pod) + "/volumes", issuer_, pod, std::chrono::system_clock::now());
+  if (!renew) {
+    record.trouble = base::describe(renew.error());
+    record.tokens_due = now + kTokenRetry;
+    spdlog::warn("pod {}/{}: {}", record.ns, record.name, record.trouble);
+    return record.has_tokens;
+  }
+  record.tokens_due = *renew ? now + **renew : base::Instant::max();
+  record.has_tokens = true;
+  record.trouble.clear();
   return true;
 }
 
@@ -266,7 +283,9 @@ void Kubelet::write_status(Json& pod, const Record& record) const {
   status["phase"] = all_done ? (any_failed ? "Failed" : "Succeeded") : any_running ? "Running" : "Pending";
   set_condition(status, "PodScheduled", true);
   set_condition(status, "Initialized", initialized, initialized ? "" : "ContainersNotInitialized");
-  const std::string why = ready ? "" : record.networked ? "ContainersNotReady" : "NetworkNotReady";
+  const std::string why = ready ? "" : !record.networked    ? "NetworkNotReady"
+                          : !record.has_tokens ? "TokensNotReady"
+                                               : "ContainersNotReady";
   set_condition(status, "ContainersReady", ready, why, record.trouble);
   set_condition(status, "Ready", ready, why, record.trouble);
 }
@@ -285,6 +304,7 @@ base::Instant Kubelet::due(base::Instant now) const {
   base::Instant when = base::Instant::max();
   for (const auto& [uid, record] : records_) {
     if (!record.networked) when = std::min(when, std::max(record.retry_network, now));
+    when = std::min(when, std::max(record.tokens_due, now));
     // While a pod goes down its cgroup is looked at again and again: nothing announces the last exit.
     if (record.terminate_at != base::Instant{}) when = std::min(when, now + Millis(50));
     for (const Container& container : record.containers) when = std::min(when, container.due(now));

@@ -1,7 +1,7 @@
 #pragma once
 // Plays the kubelet of every node: brings pods to life, keeps them so, and takes them down in order.
 //
-//   scheduled -> network -> containers -> Running ... deletionTimestamp -> (endpoints say terminating) ->
+//   scheduled -> network -> tokens -> containers -> Running ... deletionTimestamp -> (endpoints say terminating) ->
 //   SIGTERM
 //   -> grace -> SIGKILL -> network, cgroup and files removed -> object gone
 #include <map>
@@ -10,13 +10,15 @@
 
 #include "agent/sandbox/container.h"
 #include "agent/sandbox/network.h"
+#include "agent/sandbox/token_files.h"
 
 namespace weft::sandbox {
 
 // Owner: the daemon. Thread: its only one. What it must know after a restart is written before it is done.
 class Kubelet {
  public:
-  Kubelet(const Layout& layout, const ImageTable& images) : layout_(layout), images_(images) {}
+  Kubelet(const Layout& layout, const ImageTable& images, const TokenIssuer& issuer)
+      : layout_(layout), images_(images), issuer_(issuer) {}
 
   // Reads what a former daemon left. Records without an object in `pods` are cleaned up.
   void adopt(const std::map<std::string, const Json*>& pods_by_uid);
@@ -36,11 +38,15 @@ class Kubelet {
     base::Instant terminate_at{}, kill_at{};  // set once deletion was seen
     bool killed = false;
     base::Instant retry_network{};
-    std::string trouble;  // why the network is not there
+    // When the pod's tokens are written (again): at once after a start of the daemon, never if it wants none.
+    base::Instant tokens_due{};
+    bool has_tokens = false;  // written once: the containers may start
+    std::string trouble;      // why the network or the tokens are not there
   };
 
   Record& record_of(const Json& pod);
   bool ensure_network(Json& pod, Record& record, base::Instant now);
+  bool ensure_tokens(const Json& pod, Record& record, base::Instant now);
   void run_containers(Json& pod, Record& record, base::Instant now);
   bool take_down(Json& pod, Record& record, base::Instant now);
   void remove_traces(const Record& record);
@@ -52,6 +58,7 @@ class Kubelet {
 
   const Layout& layout_;
   const ImageTable& images_;
+  const TokenIssuer& issuer_;
   std::map<std::string, Record> records_;      // by uid
   std::map<std::string, uint32_t> last_host_;  // by node: addresses are not reused at once
 };

@@ -53,6 +53,8 @@ class Layout {
   [[nodiscard]] std::string generated() const { return in_state("manifests/generated"); }
   [[nodiscard]] std::string status() const { return in_state("status"); }
   [[nodiscard]] std::string requests() const { return in_state("requests"); }
+  [[nodiscard]] std::string tokens() const { return in_state("tokens"); }   // the key that signs tokens
+  [[nodiscard]] std::string jwks_dir() const { return in_state("jwks"); }   // its public half, for control
   [[nodiscard]] std::string pods() const { return in_state("pods"); }
   [[nodiscard]] std::string logs() const { return in_state("logs"); }
   [[nodiscard]] std::string node_dir(const std::string& node) const { return in_state("nodes/" + node); }

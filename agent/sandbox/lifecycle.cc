@@ -80,7 +80,7 @@ base::Status check_programs(const Plan& plan) {
 base::Status make_state(const Layout& layout) {
   for (const std::string& dir :
        {layout.netns_dir(), layout.applied(), layout.user(), layout.generated(), layout.status(),
-        layout.requests(), layout.pods(), layout.logs(), layout.in_state("dns")})
+        layout.requests(), layout.pods(), layout.logs(), layout.jwks_dir(), layout.in_state("dns")})
     TRY(make_directories(dir));
   ::chmod(layout.status().c_str(), 01777);  // unprivileged gateway agents write there too
   for (const std::string& node : layout.node_names()) {

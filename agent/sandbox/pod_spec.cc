@@ -7,6 +7,7 @@
 #include <map>
 
 #include "agent/sandbox/files.h"
+#include "agent/sandbox/token_files.h"
 
 namespace weft::sandbox {
 namespace {
@@ -40,9 +41,11 @@ base::Result<std::string> volume_source(const Layout& layout, const Json& pod, c
   if (volume == nullptr)
     return base::fail(base::ErrorKind::kInvalid, "volumeMount \"" + name + "\" names no volume of the pod");
   if (has(*volume, "hostPath.path")) return text_at(*volume, "hostPath.path");
+  // Filled by the kubelet before any container starts.
+  if (volume->contains("projected")) return projected_dir(layout, pod, name);
   if (!volume->contains("emptyDir"))
     return base::fail(base::ErrorKind::kUnsupported,
-                      "volume \"" + name + "\": the sandbox has emptyDir and hostPath");
+                      "volume \"" + name + "\": the sandbox has emptyDir, hostPath and projected");
   const std::string path = pod_dir(layout, pod) + "/volumes/" + name;
   TRY(make_directories(path));
   ::chmod(path.c_str(), 0777);
