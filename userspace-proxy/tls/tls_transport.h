@@ -1,0 +1,86 @@
+#pragma once
+// TLS over another Transport, as a Transport.
+#include <memory>
+#include <string>
+
+#include "userspace-proxy/base/transport.h"
+#include "userspace-proxy/tls/blocks.h"
+#include "userspace-proxy/tls/connection.h"
+#include "userspace-proxy/tls/openssl.h"
+
+namespace weft::tls {
+
+class Contexts;
+
+// Made by Handshake, which drives it until it is established; then it carries bytes.
+// write() takes up to one block (64 KiB) of plain text a call, puts it into as few records as it can, and writes them
+// out with one call of the inner transport; what that does not take is held, and the next write() would block.
+// read() decrypts whole records until the span is full or the inner transport is empty. The end is kEnd only after
+// the peer's close_notify; an end without one is kError ECONNRESET, a fatal alert ECONNABORTED, anything that breaks
+// the protocol EPROTO. shutdown_write() sends close_notify and then the inner end. What was written is still
+// delivered, for at most kLinger, when the transport dies without reset().
+// Owner: whoever holds the connection; retire it like any transport, never free it inside one of its callbacks.
+// Thread: the worker's.
+class TlsTransport final : public base::Transport, private base::TransportHandler, private base::IoHandler {
+ public:
+  static constexpr base::Nanos kLinger = base::Millis(5000);
+
+  ~TlsTransport() override;
+  base::Status attach(base::Loop& loop, base::TransportHandler* handler) override;
+  base::Io read(std::span<char> into) override;
+  base::Io write(std::span<const iovec> from) override;
+  void shutdown_write() override;
+  void reset() override;
+
+  // Why the last kError came, in words; empty when there was none.
+  [[nodiscard]] const std::string& failure() const { return failure_; }
+  // The transport below: for its socket options only.
+  [[nodiscard]] base::Transport* inner() { return inner_.get(); }
+
+ private:
+  friend class Handshake;
+  struct FreeSsl {
+    void operator()(SSL* ssl) const;
+  };
+  enum class Drive : uint8_t { kDone, kWait, kFailed };
+
+  TlsTransport(Contexts& contexts, std::unique_ptr<base::Transport> inner, std::unique_ptr<Connection> connection,
+               SSL* ssl);
+  void on_readable() override;
+  void on_writable() override;
+  void on_io(uint32_t events) override;
+
+  Drive handshake();
+  base::Io read_record(std::span<char> into);
+  base::Io fail_read(int ssl_error);
+  base::Io broken(int sys_errno, std::string why);
+  bool flush();
+  size_t encrypt(std::span<const iovec> from);
+  bool encrypt_piece(const char* data, size_t size);
+
+  // The ends of the BIO that OpenSSL reads and writes.
+  friend struct TransportBio;
+  int bio_read(char* into, int size);
+  int bio_write(const char* from, int size);
+
+  Contexts& contexts_;
+  std::unique_ptr<base::Transport> inner_;
+  std::unique_ptr<Connection> connection_;
+  std::unique_ptr<SSL, FreeSsl> ssl_;
+  base::Loop* loop_ = nullptr;
+  base::TransportHandler* handler_ = nullptr;
+  Block in_;   // cipher text read and not yet decrypted; holds no memory while empty
+  Block out_;  // cipher text that the inner transport has not taken
+  std::string failure_;
+  int sticky_errno_ = 0;           // every read and write fails with it from now on
+  int inner_errno_ = 0;            // of the inner transport
+  uint16_t records_without_data_ = 0;
+  bool established_ = false;
+  bool inner_ended_ = false;
+  bool inner_dry_ = false;         // the last inner read would block
+  bool end_wanted_ = false;        // shutdown_write() was called: the inner end follows the last byte of out_
+  bool write_blocked_ = false;     // write() said kWouldBlock: the next flush has to call back
+  bool read_wants_write_ = false;  // read() cannot go on before out_ is flushed
+};
+
+}  // namespace weft::tls
