@@ -14,6 +14,7 @@
 #define WEFT_MAX_POLICY 131072
 #define WEFT_MAX_ATTESTED 131072
 #define WEFT_MAX_NAMES 65536
+#define WEFT_MAX_PORT_MODES 16384
 
 /* netns cookie -> enrolled pod; agent writes, every hook reads. */
 struct {
@@ -91,7 +92,7 @@ struct {
 	__type(value, struct weft_udp_flow);
 } udp_flows SEC(".maps");
 
-/* 4-tuple -> proven source; sockops writes and deletes, sk_lookup and the proxy read. An evicted record costs its
+/* 4-tuple -> proven source; sockops and probe write and delete, sk_lookup and the proxy read. An evicted record costs its
  * connection nothing once the first SYN was seen. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -124,6 +125,15 @@ struct {
 	__type(key, struct weft_policy_key);
 	__type(value, struct weft_policy);
 } policy SEC(".maps");
+
+/* (pod, port) -> how it treats peers without proof; agent writes, sk_lookup reads. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, WEFT_MAX_PORT_MODES);
+	__type(key, struct weft_port_key);
+	__type(value, struct weft_port_mode);
+} port_modes SEC(".maps");
 
 /* 0 -> one named count a reason; every hook writes its CPU's copy, the agent sums. */
 struct {

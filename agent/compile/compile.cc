@@ -28,7 +28,14 @@ uint32_t workload_flags(const model::Workload& workload) {
   uint32_t flags = 0;
   if (workload.enrolled) flags |= WEFT_WORKLOAD_ENROLLED;
   if (workload.local) flags |= WEFT_WORKLOAD_LOCAL;
+  if (workload.local && workload.same_node_tls) flags |= WEFT_WORKLOAD_TLS_SAME_NODE;
   return flags;
+}
+
+uint32_t kinds_of(const Table<weft_policy_key, weft_policy>& entries) {
+  uint32_t kinds = 0;
+  for (const auto& [key, rule] : entries) kinds |= WEFT_POLICY_KIND(key.action, key.subject, key.port);
+  return kinds;
 }
 
 // One compile run over one snapshot.
@@ -40,6 +47,7 @@ class Run {
     ids_.begin();
     pod_ids_.assign(snapshot_.workloads.size(), 0);
     policy_flags_.assign(snapshot_.workloads.size(), 0);
+    policy_kinds_.assign(snapshot_.workloads.size(), 0);
     for (const auto& pod : snapshot_.local_pods) add_pod(pod);
     for (size_t i = 0; i < snapshot_.workloads.size(); ++i) add_workload(i);
     for (const auto& service : snapshot_.services) add_service(service);
@@ -73,7 +81,9 @@ class Run {
     if (pod.peer_mode == model::PeerMode::kStrict) entry.flags |= WEFT_POD_STRICT;
     if (pod.fail_mode == model::FailMode::kOpen) entry.flags |= WEFT_POD_FAIL_OPEN;
     if (pod.inbound_proxy) entry.flags |= WEFT_POD_INBOUND_PROXY;
+    if (workload.same_node_tls) entry.flags |= WEFT_POD_TLS_SAME_NODE;
     const uint32_t policy_flags = add_policy(pod, workload, id.id);
+    entry.policy_kinds = policy_kinds_[pod.workload];
     entry.flags |= policy_flags;
     if ((policy_flags & WEFT_POD_HAS_ALLOW) != 0) policy_flags_[pod.workload] |= WEFT_WORKLOAD_HAS_ALLOW;
     if ((policy_flags & WEFT_POD_HAS_POLICY) != 0) policy_flags_[pod.workload] |= WEFT_WORKLOAD_HAS_POLICY;
@@ -82,6 +92,7 @@ class Run {
 
   uint32_t add_policy(const model::LocalPod& pod, const model::Workload& workload, uint32_t pod_id) {
     PodPolicy policy = compile_policy(pod.policies, pod_id, ids_);
+    policy_kinds_[pod.workload] = kinds_of(policy.entries);
     tables_.policies.merge(policy.entries);
     for (const auto& problem : policy.problems)
       tables_.problems.push_back("pod " + model::key_of(workload) + ": " + problem);
@@ -98,6 +109,7 @@ class Run {
     entry.flags = workload_flags(workload);
     entry.pod_id = pod_ids_[index];
     entry.flags |= policy_flags_[index];
+    entry.policy_kinds = policy_kinds_[index];
     for (const auto& address : workload.addresses)
       if (!address.is_unspecified()) tables_.workloads.emplace(kernel_address(address), entry);
   }
@@ -175,6 +187,7 @@ class Run {
   Tables tables_;
   std::vector<uint32_t> pod_ids_;       // by workload; 0: not an enrolled pod of this node
   std::vector<uint32_t> policy_flags_;  // by workload; WEFT_WORKLOAD_HAS_*
+  std::vector<uint32_t> policy_kinds_;  // by workload; WEFT_POLICY_KIND
 };
 
 }  // namespace

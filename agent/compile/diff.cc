@@ -156,12 +156,14 @@ Changes diff(const Tables& old, Tables& desired) {
   put_changed<PutName>(old.names, desired.names, out);
   // New policy entries before the flags that make them count, old ones after the flags that made them count.
   put_changed<PutPolicy>(old.policies, desired.policies, out);
+  put_changed<PutPortMode>(old.port_modes, desired.port_modes, out);
   put_changed<PutWorkload>(old.workloads, desired.workloads, out);
   set_pods(old, desired, out);
   ServiceChanges services(old, desired, out);
   services.write();
   const size_t before_deletions = out.size();
   erase_gone<ErasePolicy>(old.policies, desired.policies, out);
+  erase_gone<ErasePortMode>(old.port_modes, desired.port_modes, out);
   for (const auto& key : services.gone()) out.push_back(EraseBackend{key});
   for (const auto& key : services.gone_slots()) out.push_back(EraseBackendSlot{key});
   erase_gone<EraseWorkload>(old.workloads, desired.workloads, out);

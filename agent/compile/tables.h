@@ -31,8 +31,9 @@ struct Tables {
   Table<weft_name_key, weft_name> names;
   Table<weft_address, weft_workload> workloads;
   Table<weft_policy_key, weft_policy> policies;
+  Table<weft_port_key, weft_port_mode> port_modes;
   Table<weft_service_key, Service> services;
-  // By pod uid (pod_key). `flags` holds what configuration says (STRICT, FAIL_OPEN, INBOUND_PROXY, HAS_*);
+  // By pod uid (pod_key). `flags` holds what configuration says (STRICT, FAIL_OPEN, INBOUND_PROXY, TLS_SAME_NODE, HAS_*);
   // the flags of the moment, ENROLLED and MARKING, belong to whoever arms the pod and puts it under its netns
   // cookie.
   std::map<std::string, weft_pod> pods;
@@ -65,6 +66,13 @@ struct PutPolicy {
 struct ErasePolicy {
   weft_policy_key key;
 };
+struct PutPortMode {
+  weft_port_key key;
+  weft_port_mode value;
+};
+struct ErasePortMode {
+  weft_port_key key;
+};
 // Brings the armed pod with this pod_id and generation, if there is one, to the declared attributes.
 struct SetPod {
   weft_pod value;
@@ -95,9 +103,9 @@ struct EraseService {
 // All hooks that may still be looking at what was flipped away have returned.
 struct GracePeriod {};
 
-using Change = std::variant<PutName, PutPolicy, PutWorkload, SetPod, PutBackend, PutBackendSlot, PutService,
-                            EraseService, GracePeriod, ErasePolicy, EraseBackend, EraseBackendSlot,
-                            EraseWorkload, EraseName>;
+using Change = std::variant<PutName, PutPolicy, PutPortMode, PutWorkload, SetPod, PutBackend, PutBackendSlot,
+                            PutService, EraseService, GracePeriod, ErasePolicy, ErasePortMode, EraseBackend,
+                            EraseBackendSlot, EraseWorkload, EraseName>;
 
 // Ordered: applied first to last, no prefix of it leaves a table that a hook could misread.
 using Changes = std::vector<Change>;

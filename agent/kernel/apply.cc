@@ -51,6 +51,7 @@ class Applier {
 
   void take(const PutName& c) { add(names_, c.key, c.value); }
   void take(const PutPolicy& c) { add(policies_, c.key, c.value); }
+  void take(const PutPortMode& c) { add(port_modes_, c.key, c.value); }
   void take(const PutWorkload& c) { add(workloads_, c.key, c.value); }
   void take(const PutBackend& c) {
     if (!short_.services.contains(c.key.service_id)) add(backends_, c.key, c.value);
@@ -63,6 +64,7 @@ class Applier {
   }
   void take(const EraseName& c) { gone_names_.push_back(c.key); }
   void take(const ErasePolicy& c) { gone_policies_.push_back(c.key); }
+  void take(const ErasePortMode& c) { gone_port_modes_.push_back(c.key); }
   void take(const EraseWorkload& c) { gone_workloads_.push_back(c.key); }
   void take(const EraseService& c) { gone_services_.push_back(c.key); }
   // A service that was left out still uses its old generation.
@@ -84,6 +86,7 @@ class Applier {
     if (bpf_map_lookup_elem(fd("pods"), &key, &before) != 0) return;
     value.flags |= before.flags & kArmingFlags;
     if (short_.pods.contains(value.pod_id)) value.flags |= WEFT_POD_INBOUND_PROXY;
+    if (short_.strict_pods.contains(value.pod_id)) value.flags = strict_everywhere(value.flags);
     if (bpf_map_update_elem(fd("pods"), &key, &value, BPF_EXIST) != 0) fail("pods", errno);
   }
 
@@ -120,6 +123,7 @@ class Applier {
     auto counted = [this](const auto&, const auto&) { ++short_.writes; };
     put("names", names_, counted);
     put("policy", policies_, [&](const weft_policy_key& key, const auto&) { leave_to_proxy(key.pod_id); });
+    put("port_modes", port_modes_, [&](const weft_port_key& key, const auto&) { make_strict(key.pod_id); });
     put("workloads", workloads_, counted);
     flush_backends();
     put("backend_slots", slots_,
@@ -127,6 +131,7 @@ class Applier {
     flip_services();
     erase("services", gone_services_);
     erase("policy", gone_policies_);
+    erase("port_modes", gone_port_modes_);
     erase("backends", gone_backends_);
     erase("backend_slots", gone_slots_);
     erase("workloads", gone_workloads_);
@@ -150,6 +155,17 @@ class Applier {
   // A rule that the kernel cannot hold must not be forgotten: the proxy knows them all.
   void leave_to_proxy(uint32_t pod_id) {
     if (!short_.pods.insert(pod_id).second) return;
+    rewrite(pod_id);
+  }
+
+  // A port whose mode the kernel cannot hold may be the strict one.
+  void make_strict(uint32_t pod_id) {
+    if (!short_.strict_pods.insert(pod_id).second) return;
+    rewrite(pod_id);
+  }
+
+  // The armed entry of this pod again, with what short_ now says of it.
+  void rewrite(uint32_t pod_id) {
     auto status =
         read_all<weft_pod_key, weft_pod>(fd("pods"), [&](const weft_pod_key& key, const weft_pod& pod) {
           if (pod.pod_id == pod_id) set_pod(key, pod);
@@ -171,12 +187,14 @@ class Applier {
   std::vector<weft_backend_key> staged_;  // of services not flipped yet
   Pending<weft_name_key, weft_name> names_;
   Pending<weft_policy_key, weft_policy> policies_;
+  Pending<weft_port_key, weft_port_mode> port_modes_;
   Pending<weft_address, weft_workload> workloads_;
   Pending<weft_backend_key, weft_backend> backends_;
   Pending<weft_backend_slot_key, weft_backend_slot> slots_;
   Pending<weft_service_key, weft_service> services_;
   std::vector<weft_name_key> gone_names_;
   std::vector<weft_policy_key> gone_policies_;
+  std::vector<weft_port_key> gone_port_modes_;
   std::vector<weft_address> gone_workloads_;
   std::vector<weft_service_key> gone_services_;
   std::vector<weft_backend_key> gone_backends_;

@@ -14,6 +14,7 @@ namespace weft::kernel {
 struct Shortfall {
   std::set<uint32_t> services;  // ids left out
   std::set<uint32_t> pods;  // pod ids with a policy entry missing: the proxy judges their arrivals instead
+  std::set<uint32_t> strict_pods;  // pod ids with a port's mode missing: strict on every port instead
   uint64_t writes = 0;      // others that failed
   std::string first;        // the first failure, as a sentence; empty: all was written
 };
@@ -28,5 +29,9 @@ base::Result<std::vector<weft_pod_key>> find_pod(const MapSet& maps, uint32_t po
 
 // The flags in `pods` that say how far a pod is armed; all others say what configuration wants.
 inline constexpr uint32_t kArmingFlags = WEFT_POD_ENROLLED | WEFT_POD_MARKING;
+
+[[nodiscard]] constexpr uint32_t strict_everywhere(uint32_t flags) {
+  return (flags | WEFT_POD_STRICT) & ~uint32_t{WEFT_POD_HAS_PORT_MODES};
+}
 
 }  // namespace weft::kernel

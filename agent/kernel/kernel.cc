@@ -55,14 +55,18 @@ base::Status Kernel::sync(compile::Tables desired) {
     TRY_ASSIGN(impl_->current, read_back(impl_->installed.maps));
   }
   impl_->current.pods = desired.pods;
-  for (auto& [uid, pod] : impl_->current.pods)
+  for (auto& [uid, pod] : impl_->current.pods) {
     if (shortfall.pods.contains(pod.pod_id)) pod.flags |= WEFT_POD_INBOUND_PROXY;
+    if (shortfall.strict_pods.contains(pod.pod_id)) pod.flags = strict_everywhere(pod.flags);
+  }
   impl_->failures.services_left_out += shortfall.services.size();
   impl_->failures.pods_left_to_proxy += shortfall.pods.size();
+  impl_->failures.pods_made_strict += shortfall.strict_pods.size();
   impl_->failures.writes_failed += shortfall.writes;
   return base::fail(base::ErrorKind::kLimit,
                     shortfall.first + "; left out: " + std::to_string(shortfall.services.size()) +
-                        " services, the policy of " + std::to_string(shortfall.pods.size()) + " pods, " +
+                        " services, the policy of " + std::to_string(shortfall.pods.size()) + " pods, the port modes of " +
+                        std::to_string(shortfall.strict_pods.size()) + " pods, " +
                         std::to_string(shortfall.writes) + " other entries");
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 // The only room that touches BPF: loads, pins, attaches and upgrades the hooks, and writes their maps.
 //
-//   <pin root>/v<ABI>/<map>                    pods, services, backends, workloads, policy, names, counters,
-//   ... <pin root>/v<ABI>/links/<hook>             one per cgroup hook <pin
-//   root>/v<ABI>/pods/<cookie>/sk_lookup  one per armed pod netns
+//   <pin root>/v<ABI>/<map>                  pods, services, backends, workloads, policy, names, counters, ...
+//   <pin root>/v<ABI>/links/<hook>           one per cgroup hook
+//   <pin root>/v<ABI>/links/pods/<cookie>    sk_lookup, one per armed pod netns
 //
 // Pins outlive the agent: connections and verdicts go on while it is away. uninstall() is the only way out.
 #include <cstdint>
@@ -26,6 +26,9 @@ struct Options {
   std::string pods_cgroup;  // directory in a cgroup v2 hierarchy; hooks see sockets made below it
   // The one bit of SO_MARK that is ours; the rule in the pods' netns must name the same.
   uint32_t mark = WEFT_MARK_DEFAULT;
+  // Of the node's kubelet, in the same hierarchy, neither above nor below pods_cgroup; empty: no exemption. What
+  // it opens from this process's netns reaches the applications of strict pods, on any port.
+  std::string kubelet_cgroup;
   // Told after every step of open(): for the log.
   std::function<void(std::string_view step)> on_step;
 };
@@ -66,6 +69,7 @@ struct Attachment {
 struct Failures {
   uint64_t services_left_out = 0;   // sync(): a full map; the service keeps its last whole table, or has none
   uint64_t pods_left_to_proxy = 0;  // sync(): a full policy map; the proxy judges all their arrivals
+  uint64_t pods_made_strict = 0;    // sync(): a full map of port modes; strict on every port
   uint64_t writes_failed = 0;       // sync(): any other write
   uint64_t hooks_repaired = 0;      // repair_hooks(): links that somebody took away
 };
@@ -122,7 +126,7 @@ class Kernel {
   // Summed over the CPUs, in the order of the BPF struct.
   [[nodiscard]] base::Result<std::vector<Counter>> counters() const;
   [[nodiscard]] const Failures& failures() const;
-  // One entry per cgroup hook.
+  // One entry per cgroup hook that has a place.
   [[nodiscard]] std::vector<Attachment> attachments() const;
   // Attaches the cgroup hooks whose link is absent or detached; says how many. For the repair loop.
   base::Result<unsigned> repair_hooks();

@@ -10,7 +10,7 @@
 #include <linux/types.h>
 #endif
 
-#define WEFT_ABI 1
+#define WEFT_ABI 2
 
 /* The bit of SO_MARK that sends a SYN back over lo; the loader may choose another one. */
 #define WEFT_MARK_DEFAULT 0x00800000u
@@ -32,11 +32,13 @@ WEFT_ASSERT_SIZE(weft_address, 16);
 enum weft_pod_flags {
 	WEFT_POD_ENROLLED = 1 << 0,	 /* clear while a pod is armed or disarmed: hooks pass it by */
 	WEFT_POD_MARKING = 1 << 1,	 /* PROXY verdicts set the mark; the last step of arming */
-	WEFT_POD_STRICT = 1 << 2,	 /* refuses peers without a proven identity */
+	WEFT_POD_STRICT = 1 << 2,	 /* refuses peers without a proven identity; the pod's mode, see port_modes */
 	WEFT_POD_FAIL_OPEN = 1 << 3,	 /* no listener: connect directly and accept directly, counted */
 	WEFT_POD_INBOUND_PROXY = 1 << 4, /* every arrival is steered to the proxy */
 	WEFT_POD_HAS_ALLOW = 1 << 5,	 /* some ALLOW rule exists: what none matches is refused */
 	WEFT_POD_HAS_POLICY = 1 << 6,	 /* any rule exists: skip the policy look-ups when clear */
+	WEFT_POD_HAS_PORT_MODES = 1 << 7, /* some port has a mode of its own: skip that look-up when clear */
+	WEFT_POD_TLS_SAME_NODE = 1 << 8, /* asks for TLS between pods of one node too, as caller and as called */
 };
 
 /* pods: netns cookie -> the enrolled pod behind it */
@@ -54,17 +56,20 @@ struct weft_pod {
 	__u32 generation;   /* changes when a pod id is used again */
 	struct weft_address ipv4; /* all zero when the pod has none */
 	struct weft_address ipv6;
+	__u32 policy_kinds; /* WEFT_POLICY_KIND of each of its entries in `policy`: others are not looked up */
 };
-WEFT_ASSERT_SIZE(weft_pod, 56);
+WEFT_ASSERT_SIZE(weft_pod, 60);
 
 /* offsets from listener_slot in the sockmap `listeners` */
 enum weft_listener {
 	WEFT_LISTENER_OUTBOUND4 = 0, /* looped connections of the pod */
 	WEFT_LISTENER_OUTBOUND6 = 1,
-	WEFT_LISTENER_INBOUND4 = 2, /* arrivals the proxy has to judge or carry */
+	WEFT_LISTENER_INBOUND4 = 2, /* arrivals without proof, to port 15008 also with, the proxy has to judge or carry */
 	WEFT_LISTENER_INBOUND6 = 3,
 	WEFT_LISTENER_REFUSE4 = 4, /* arrivals to be reset at once */
 	WEFT_LISTENER_REFUSE6 = 5,
+	WEFT_LISTENER_ATTESTED4 = 6, /* arrivals the proxy has to judge or carry; the kernel vouches for their source */
+	WEFT_LISTENER_ATTESTED6 = 7,
 	WEFT_LISTENERS_PER_POD = 8,
 };
 
@@ -73,6 +78,7 @@ enum weft_workload_flags {
 	WEFT_WORKLOAD_LOCAL = 1 << 1, /* on this node */
 	WEFT_WORKLOAD_HAS_ALLOW = 1 << 2,  /* as WEFT_POD_HAS_ALLOW; only in `workloads` of local enrolled pods */
 	WEFT_WORKLOAD_HAS_POLICY = 1 << 3, /* as WEFT_POD_HAS_POLICY; so that connect can refuse at once */
+	WEFT_WORKLOAD_TLS_SAME_NODE = 1 << 4, /* as WEFT_POD_TLS_SAME_NODE; of local workloads, also in `backends` */
 };
 
 /* workloads: address -> who has it */
@@ -81,8 +87,9 @@ struct weft_workload {
 	__u32 namespace_id;
 	__u32 flags; /* enum weft_workload_flags */
 	__u32 pod_id; /* of a local enrolled pod, else 0 */
+	__u32 policy_kinds; /* as in weft_pod */
 };
-WEFT_ASSERT_SIZE(weft_workload, 16);
+WEFT_ASSERT_SIZE(weft_workload, 20);
 
 enum weft_service_flags {
 	WEFT_SERVICE_L7 = 1 << 0,	 /* some route, policy or setting asks for HTTP: PROXY */
@@ -219,6 +226,7 @@ WEFT_ASSERT_SIZE(weft_tuple, 36);
 
 enum weft_attested_flags {
 	WEFT_ATTESTED_LOOPED = 1 << 0, /* marked: on its way to the proxy in its own netns */
+	WEFT_ATTESTED_PROBE = 1 << 1,  /* opened by the node's kubelet, in the node's netns: no pod, no identity */
 };
 
 struct weft_attested {
@@ -250,6 +258,8 @@ enum weft_subject {
 	WEFT_SUBJECT_IDENTITY = 1,
 	WEFT_SUBJECT_NAMESPACE = 2,
 	WEFT_SUBJECT_ADDRESS = 3,
+	WEFT_SUBJECT_ANONYMOUS = 4, /* whoever has no proven identity; value all zero, prefix as ANYONE */
+	WEFT_SUBJECT_PROVEN = 5,    /* whoever has one; the same */
 };
 
 enum weft_rule_action {
@@ -267,11 +277,35 @@ struct weft_policy_key {
 };
 WEFT_ASSERT_SIZE(weft_policy_key, 28);
 #define WEFT_POLICY_FIXED_BITS 64 /* pod_id, action, subject, port */
+/* The bit of entries of this action and subject, for this port or for any. */
+#define WEFT_POLICY_KIND(action, subject, port) \
+	(1u << ((((__u32)(action) - 1) * 6 + (__u32)(subject)) * 2 + ((port) == 0)))
 
 struct weft_policy {
 	__u32 rule_id;
 };
 WEFT_ASSERT_SIZE(weft_policy, 4);
+
+/*
+ * port_modes: (pod, port) -> how the port treats peers without a proven identity, instead of the pod's flag
+ * WEFT_POD_STRICT. Asked only if the pod has WEFT_POD_HAS_PORT_MODES.
+ */
+struct weft_port_key {
+	__u32 pod_id;
+	__u16 port; /* of the pod, host order */
+	__u16 pad;
+};
+WEFT_ASSERT_SIZE(weft_port_key, 8);
+
+enum weft_peer_mode {
+	WEFT_PEERS_PERMISSIVE = 1,
+	WEFT_PEERS_STRICT = 2, /* so is every other value */
+};
+
+struct weft_port_mode {
+	__u32 mode; /* enum weft_peer_mode */
+};
+WEFT_ASSERT_SIZE(weft_port_mode, 4);
 
 /* enrolled pods a node can hold; `listeners` has WEFT_LISTENERS_PER_POD slots for each, from (pod_id - 1) on */
 #define WEFT_MAX_LOCAL_PODS 1024
@@ -312,6 +346,7 @@ WEFT_ASSERT_SIZE(weft_name, 328);
 	X(connect_direct_workload, "a pod on this node, called by its address")                           \
 	X(connect_proxy_layer7, "to the proxy: something on the route asks for HTTP")                     \
 	X(connect_proxy_remote, "to the proxy: an enrolled workload on another node")                     \
+	X(connect_proxy_same_node, "to the proxy: a pod of this node, and one of the two asks for TLS")    \
 	X(connect_proxy_self_test, "to the proxy: the agent's self-test")                                 \
 	X(connect_refused_no_backend, "refused: the service has no endpoint")                             \
 	X(connect_refused_backend_missing, "refused: the service's table has a hole")                     \
@@ -332,6 +367,7 @@ WEFT_ASSERT_SIZE(weft_name, 328);
 	X(recvmsg_restored, "an answer shows the service's address")                                      \
 	X(getpeername_restored, "a peer name shows the service's address")                                \
 	X(attested_recorded, "a connection's source was recorded")                                        \
+	X(attested_probe, "a probe of the node's kubelet was recorded")                                    \
 	X(attested_deleted, "a closed connection's record was deleted")                                   \
 	X(attested_foreign_source, "not recorded: the source address is not the pod's own")               \
 	X(attested_insert_failed, "not recorded: the map refused")                                        \
@@ -343,11 +379,14 @@ WEFT_ASSERT_SIZE(weft_name, 328);
 	X(lookup_outbound, "a looped connection was handed to the proxy")                                 \
 	X(lookup_outbound_dropped, "a looped connection was dropped: no listener")                        \
 	X(lookup_hbone, "an mTLS arrival was handed to the proxy")                                        \
-	X(lookup_to_proxy, "an arrival was handed to the proxy")                                          \
+	X(lookup_to_proxy, "an arrival without proven source was handed to the proxy")                           \
+	X(lookup_to_proxy_attested, "an arrival with proven source was handed to the proxy")               \
+	X(lookup_to_app_probe, "a probe of the node's kubelet passed")                                     \
 	X(lookup_to_app_attested, "an arrival with proven source passed")                                 \
 	X(lookup_to_app_anonymous, "an arrival without proven source passed")                             \
 	X(lookup_record_stale, "a record of a former pod was not believed")                               \
 	X(lookup_refused_anonymous, "refused: the pod demands a proven source")                           \
+	X(lookup_refused_same_node, "refused: the pod asks for TLS from pods of this node too")            \
 	X(lookup_refused_by_policy, "refused: a rule says so")                                            \
 	X(lookup_refuse_dropped, "a refusal had no listener to reset it and was dropped")                 \
 	X(lookup_fail_open, "no inbound listener: passed, as declared")                                   \

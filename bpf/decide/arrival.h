@@ -5,6 +5,7 @@
  * of the questions: scope -> origin -> judge; then, if the listener asked for is missing: missing.
  */
 #include "bpf/decide/address.h"
+#include "bpf/decide/attest.h"
 #include "bpf/decide/connect.h"
 
 #define WEFT_LOOPBACK_IFINDEX 1
@@ -13,7 +14,8 @@ enum weft_steer {
 	WEFT_STEER_CONTINUE, /* ask the next question */
 	WEFT_STEER_APP,	     /* whatever socket the application has there */
 	WEFT_STEER_OUTBOUND, /* a looped SYN: the pod's own call, for the proxy */
-	WEFT_STEER_INBOUND,  /* a peer's call, for the proxy */
+	WEFT_STEER_INBOUND,  /* a peer's call, for the proxy; nothing is known of its source */
+	WEFT_STEER_ATTESTED, /* the same, and the kernel vouches for its source */
 	WEFT_STEER_REFUSE,   /* to be reset at once */
 	WEFT_STEER_DROP,
 };
@@ -91,13 +93,27 @@ WEFT_INLINE struct weft_verdict weft_arrival_origin(const struct weft_pod *pod,
 	return verdict;
 }
 
-/* Before the policy is asked. mTLS proves its source in the proxy, which asks the policy itself. */
+/* How the pod treats peers without proof; `mode` null: the port has no mode of its own. */
+WEFT_INLINE bool weft_is_strict(const struct weft_pod *pod, const struct weft_port_mode *mode)
+{
+	return mode ? mode->mode != WEFT_PEERS_PERMISSIVE : pod->flags & WEFT_POD_STRICT;
+}
+
+/*
+ * Before the policy is asked. mTLS proves its source in the proxy, which asks the policy itself. A
+ * kubelet asks whether the application lives: no rule that was written for peers may answer that.
+ */
 WEFT_INLINE struct weft_verdict weft_arrival_proof(const struct weft_pod *pod, __u16 port,
-						   bool proven)
+						   __u32 proof, bool strict)
 {
 	if (port == WEFT_HBONE_PORT)
 		return weft_verdict_of(WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_hbone);
-	if (pod->flags & WEFT_POD_STRICT && !proven)
+	if (proof == WEFT_PROOF_PROBE)
+		return weft_verdict_of(WEFT_STEER_APP, WEFT_COUNTER_lookup_to_app_probe);
+	/* What the proxy delivers comes from inside the pod and is not asked this. */
+	if (proof == WEFT_PROOF_POD && pod->flags & WEFT_POD_TLS_SAME_NODE)
+		return weft_verdict_of(WEFT_STEER_REFUSE, WEFT_COUNTER_lookup_refused_same_node);
+	if (proof == WEFT_PROOF_NONE && strict)
 		return weft_verdict_of(WEFT_STEER_REFUSE, WEFT_COUNTER_lookup_refused_anonymous);
 	return weft_verdict_of(WEFT_STEER_CONTINUE, 0);
 }
@@ -108,9 +124,17 @@ WEFT_INLINE struct weft_verdict weft_arrival_judge(const struct weft_pod *pod, b
 	if (!admitted)
 		return weft_verdict_of(WEFT_STEER_REFUSE, WEFT_COUNTER_lookup_refused_by_policy);
 	if (pod->flags & WEFT_POD_INBOUND_PROXY)
-		return weft_verdict_of(WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_to_proxy);
+		return proven ? weft_verdict_of(WEFT_STEER_ATTESTED,
+						WEFT_COUNTER_lookup_to_proxy_attested)
+			      : weft_verdict_of(WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_to_proxy);
 	return weft_verdict_of(WEFT_STEER_APP, proven ? WEFT_COUNTER_lookup_to_app_attested
 						      : WEFT_COUNTER_lookup_to_app_anonymous);
+}
+
+WEFT_INLINE bool weft_arrival_to_listener(__u32 steer)
+{
+	return steer == WEFT_STEER_OUTBOUND || steer == WEFT_STEER_INBOUND ||
+	       steer == WEFT_STEER_ATTESTED || steer == WEFT_STEER_REFUSE;
 }
 
 /* The listener that `steer` asks for is not there. */
@@ -134,5 +158,7 @@ WEFT_INLINE __u32 weft_listener_slot(const struct weft_pod *pod, __u32 steer, bo
 		listener = v4 ? WEFT_LISTENER_OUTBOUND4 : WEFT_LISTENER_OUTBOUND6;
 	if (steer == WEFT_STEER_INBOUND)
 		listener = v4 ? WEFT_LISTENER_INBOUND4 : WEFT_LISTENER_INBOUND6;
+	if (steer == WEFT_STEER_ATTESTED)
+		listener = v4 ? WEFT_LISTENER_ATTESTED4 : WEFT_LISTENER_ATTESTED6;
 	return pod->listener_slot + listener;
 }

@@ -44,10 +44,42 @@ WEFT_INLINE struct weft_attested weft_attested_of(const struct weft_pod *pod, __
 	return record;
 }
 
+/* Of a connection of the node's kubelet. */
+WEFT_INLINE struct weft_attested weft_attested_probe(__u64 node_cookie)
+{
+	struct weft_attested record = {node_cookie, 0, 0, 0, 0, WEFT_ATTESTED_PROBE, 0};
+	return record;
+}
+
 /* `source` is the pod now behind the record's netns; null: none. */
 WEFT_INLINE bool weft_record_believed(const struct weft_attested *record,
 				      const struct weft_pod *source)
 {
 	return source && source->flags & WEFT_POD_ENROLLED && source->pod_id == record->pod_id &&
 	       source->generation == record->generation;
+}
+
+enum weft_proof {
+	WEFT_PROOF_NONE,
+	WEFT_PROOF_POD,	  /* an enrolled pod of this node, by its record */
+	WEFT_PROOF_PROBE, /* the node's kubelet, by its record */
+};
+
+/* What a record is worth; null: there is none. */
+WEFT_INLINE __u32 weft_proof_of(const struct weft_attested *record, const struct weft_pod *source)
+{
+	if (!record)
+		return WEFT_PROOF_NONE;
+	if (record->flags & WEFT_ATTESTED_PROBE)
+		return WEFT_PROOF_PROBE;
+	return weft_record_believed(record, source) ? WEFT_PROOF_POD : WEFT_PROOF_NONE;
+}
+
+/*
+ * Whether a record found in another netns than its own speaks of this arrival: a looped connection
+ * never leaves the netns it was opened in, so what comes in elsewhere under its 4-tuple is another.
+ */
+WEFT_INLINE bool weft_record_speaks(const struct weft_attested *record, __u64 netns_cookie)
+{
+	return record->netns_cookie == netns_cookie || !(record->flags & WEFT_ATTESTED_LOOPED);
 }

@@ -2,8 +2,8 @@
 #pragma once
 /*
  * What becomes of a connect() or sendto(), in the order of the questions:
- *   gate -> service -> backend, or gate -> workload; then for PROXY: capture, for DIRECT to a pod
- * here: policy.
+ *   gate -> service -> backend, or gate -> workload; then for PROXY: capture; then for a call whose
+ * callee is a pod here: policy.
  */
 #include "bpf/decide/address.h"
 
@@ -80,8 +80,24 @@ WEFT_INLINE struct weft_verdict weft_connect_usable(const struct weft_backend *b
 	return weft_verdict_of(WEFT_DIRECT, WEFT_COUNTER_connect_direct_service);
 }
 
+/*
+ * How an enrolled workload is reached by TCP: elsewhere always by the proxy; a pod of this node too
+ * if one of the two asks for TLS, but not the caller itself.
+ */
+WEFT_INLINE struct weft_verdict weft_connect_enrolled(const struct weft_pod *pod, __u32 flags,
+						      __u32 pod_id, struct weft_verdict direct)
+{
+	if (!(flags & WEFT_WORKLOAD_LOCAL))
+		return weft_verdict_of(WEFT_PROXY, WEFT_COUNTER_connect_proxy_remote);
+	if (pod_id != pod->pod_id &&
+	    (pod->flags & WEFT_POD_TLS_SAME_NODE || flags & WEFT_WORKLOAD_TLS_SAME_NODE))
+		return weft_verdict_of(WEFT_PROXY, WEFT_COUNTER_connect_proxy_same_node);
+	return direct;
+}
+
 /* `backend` null: the table has a hole. */
-WEFT_INLINE struct weft_verdict weft_connect_backend(const struct weft_backend *backend,
+WEFT_INLINE struct weft_verdict weft_connect_backend(const struct weft_pod *pod,
+						     const struct weft_backend *backend,
 						     __u32 protocol,
 						     const struct weft_address *destination)
 {
@@ -89,21 +105,29 @@ WEFT_INLINE struct weft_verdict weft_connect_backend(const struct weft_backend *
 
 	if (usable.action != WEFT_DIRECT || !backend)
 		return usable;
-	if (weft_is_tcp(protocol) && backend->flags & WEFT_WORKLOAD_ENROLLED &&
-	    !(backend->flags & WEFT_WORKLOAD_LOCAL))
-		return weft_verdict_of(WEFT_PROXY, WEFT_COUNTER_connect_proxy_remote);
-	return usable;
+	if (!weft_is_tcp(protocol) || !(backend->flags & WEFT_WORKLOAD_ENROLLED))
+		return usable;
+	return weft_connect_enrolled(pod, backend->flags, backend->pod_id, usable);
 }
 
 /* A destination that is no service; `workload` null: and no workload of the mesh. */
-WEFT_INLINE struct weft_verdict weft_connect_workload(const struct weft_workload *workload,
+WEFT_INLINE struct weft_verdict weft_connect_workload(const struct weft_pod *pod,
+						      const struct weft_workload *workload,
 						      __u32 protocol)
 {
 	if (!workload || !(workload->flags & WEFT_WORKLOAD_ENROLLED) || !weft_is_tcp(protocol))
 		return weft_verdict_of(WEFT_PASS, WEFT_COUNTER_connect_unknown);
-	if (workload->flags & WEFT_WORKLOAD_LOCAL)
-		return weft_verdict_of(WEFT_DIRECT, WEFT_COUNTER_connect_direct_workload);
-	return weft_verdict_of(WEFT_PROXY, WEFT_COUNTER_connect_proxy_remote);
+	return weft_connect_enrolled(
+	    pod, workload->flags, workload->pod_id,
+	    weft_verdict_of(WEFT_DIRECT, WEFT_COUNTER_connect_direct_workload));
+}
+
+/* Who will be called is known already: the proxy chooses anew among a service's backends. */
+WEFT_INLINE bool weft_connect_is_aimed(struct weft_verdict verdict, bool to_service)
+{
+	return verdict.action == WEFT_DIRECT ||
+	       (verdict.action == WEFT_PROXY && !to_service &&
+		verdict.counter == WEFT_COUNTER_connect_proxy_same_node);
 }
 
 /* A PROXY verdict meets the state of the proxy. WEFT_DIRECT: go without it, as the pod declared. */

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * L4 policy of one pod: up to 16 keys are looked up in turn, the first that is found decides. All
- * DENY keys come before all ALLOW keys; within an action: anyone, identity, namespace, address,
- * each for the port and for any port.
+ * L4 policy of one pod: up to 20 keys are looked up in turn, the first that is found decides. All
+ * DENY keys come before all ALLOW keys; within an action: anyone, anonymous or proven, identity,
+ * namespace, address, each for the port and for any port. Kinds of keys of which the pod has no
+ * entry are not looked up.
  */
 #include "bpf/decide/address.h"
 
-#define WEFT_POLICY_KEYS 16
-#define WEFT_POLICY_DENY_KEYS 8
+#define WEFT_POLICY_SUBJECTS 5 /* that are asked of one party */
+#define WEFT_POLICY_DENY_KEYS (2 * WEFT_POLICY_SUBJECTS)
+#define WEFT_POLICY_KEYS (2 * WEFT_POLICY_DENY_KEYS)
 
 /* Who wants in where. */
 struct weft_party {
 	__u32 pod_id;			    /* of the destination */
 	__u32 identity;			    /* of the source, proven; else 0 */
 	__u32 namespace_id;		    /* the same */
+	__u32 kinds;			    /* policy_kinds of the destination */
 	__u16 port;			    /* of the destination, host order */
 	const struct weft_address *address; /* of the source */
 };
@@ -25,17 +28,33 @@ WEFT_INLINE __u32 weft_policy_keys(bool has_allow)
 	return has_allow ? WEFT_POLICY_KEYS : WEFT_POLICY_DENY_KEYS;
 }
 
-/* Key number `index`; false: it says nothing about this party. */
+/* The subject whose turn it is; each party is either anonymous or proven. */
+WEFT_INLINE __u32 weft_policy_subject(const struct weft_party *party, __u32 turn)
+{
+	if (turn == 0)
+		return WEFT_SUBJECT_ANYONE;
+	if (turn == 1)
+		return party->identity ? WEFT_SUBJECT_PROVEN : WEFT_SUBJECT_ANONYMOUS;
+	if (turn == 2)
+		return WEFT_SUBJECT_IDENTITY;
+	return turn == 3 ? WEFT_SUBJECT_NAMESPACE : WEFT_SUBJECT_ADDRESS;
+}
+
+/* Key number `index`; false: the pod has none of that kind, or it says nothing about this party. */
 WEFT_INLINE bool weft_policy_key_at(const struct weft_party *party, __u32 index,
 				    struct weft_policy_key *key)
 {
-	__u32 subject = (index >> 1) & 3;
+	__u32 action = index < WEFT_POLICY_DENY_KEYS ? WEFT_ACTION_DENY : WEFT_ACTION_ALLOW;
+	__u32 subject = weft_policy_subject(party, (index % WEFT_POLICY_DENY_KEYS) >> 1);
+	__u16 port = index & 1 ? 0 : party->port;
 
 	__builtin_memset(key, 0, sizeof(*key));
+	if (!(party->kinds & WEFT_POLICY_KIND(action, subject, port)))
+		return false;
 	key->pod_id = party->pod_id;
-	key->action = index < WEFT_POLICY_DENY_KEYS ? WEFT_ACTION_DENY : WEFT_ACTION_ALLOW;
+	key->action = (__u8)action;
 	key->subject = (__u8)subject;
-	key->port = index & 1 ? 0 : party->port;
+	key->port = port;
 	key->prefix_length = WEFT_POLICY_FIXED_BITS;
 	if (subject == WEFT_SUBJECT_IDENTITY) {
 		key->prefix_length += 32;

@@ -29,19 +29,19 @@ HOOK_INLINE struct weft_verdict go_without_proxy(struct call *call)
 	return usable;
 }
 
-HOOK_INLINE struct weft_verdict aim(struct call *call)
+HOOK_INLINE struct weft_verdict aim(const struct weft_pod *pod, struct call *call)
 {
 	struct weft_verdict verdict;
 
 	call->service = find_service(&call->destination, call->port, call->protocol);
 	if (!call->service)
-		return weft_connect_workload(bpf_map_lookup_elem(&workloads, &call->destination),
-					     call->protocol);
+		return weft_connect_workload(
+		    pod, bpf_map_lookup_elem(&workloads, &call->destination), call->protocol);
 	verdict = weft_connect_service(call->service, call->protocol);
 	if (verdict.action != WEFT_CONTINUE)
 		return verdict;
 	call->backend = choose(call, call->service);
-	return weft_connect_backend(call->backend, call->protocol, &call->destination);
+	return weft_connect_backend(pod, call->backend, call->protocol, &call->destination);
 }
 
 /* A destination on this node may forbid the caller: said here, so that it is felt at once. */
@@ -62,6 +62,7 @@ HOOK_INLINE struct weft_verdict ask_policy(const struct weft_pod *pod, const str
 	party.pod_id = workload->pod_id;
 	party.identity = pod->identity;
 	party.namespace_id = pod->namespace_id;
+	party.kinds = workload->policy_kinds;
 	party.port = call->backend ? call->backend->port : call->port;
 	party.address = weft_is_v4(target) ? &pod->ipv4 : &pod->ipv6;
 	found = find_policy(&party, has_allow, &rule_id);
@@ -73,7 +74,7 @@ HOOK_INLINE struct weft_verdict ask_policy(const struct weft_pod *pod, const str
 
 HOOK_INLINE struct weft_verdict judge(const struct weft_pod *pod, struct call *call)
 {
-	struct weft_verdict verdict = aim(call);
+	struct weft_verdict verdict = aim(pod, call);
 
 	if (verdict.action == WEFT_PROXY) {
 		__u32 listener = weft_is_v4(&call->destination) ? WEFT_LISTENER_OUTBOUND4
@@ -83,7 +84,7 @@ HOOK_INLINE struct weft_verdict judge(const struct weft_pod *pod, struct call *c
 		if (verdict.action == WEFT_DIRECT)
 			verdict = go_without_proxy(call);
 	}
-	if (verdict.action == WEFT_DIRECT)
+	if (weft_connect_is_aimed(verdict, call->service))
 		verdict = ask_policy(pod, call, verdict);
 	return verdict;
 }

@@ -5,7 +5,6 @@
  * never come here.
  */
 #include "bpf/decide/arrival.h"
-#include "bpf/decide/attest.h"
 #include "bpf/hooks/common.h"
 
 const volatile __u64 pod_cookie = 0;
@@ -39,7 +38,7 @@ HOOK_INLINE struct weft_attested *find_source(struct weft_arrival *arrival)
 	struct weft_attested *record = bpf_map_lookup_elem(&attested, &arrival->tuple);
 	struct weft_delivered *delivery;
 
-	if (!record) {
+	if (!record || !weft_record_speaks(record, pod_cookie)) {
 		delivery = bpf_map_lookup_elem(&delivered, &arrival->tuple);
 		arrival->own_delivered = delivery && delivery->netns_cookie == pod_cookie;
 		return NULL;
@@ -49,27 +48,38 @@ HOOK_INLINE struct weft_attested *find_source(struct weft_arrival *arrival)
 	return record;
 }
 
+HOOK_INLINE bool is_strict(const struct weft_pod *pod, __u16 port)
+{
+	struct weft_port_key key = {.pod_id = pod->pod_id, .port = port};
+
+	if (!(pod->flags & WEFT_POD_HAS_PORT_MODES))
+		return weft_is_strict(pod, NULL);
+	return weft_is_strict(pod, bpf_map_lookup_elem(&port_modes, &key));
+}
+
 HOOK_INLINE struct weft_verdict judge_peer(const struct weft_pod *pod,
 					   const struct weft_arrival *arrival,
 					   const struct weft_attested *record)
 {
-	bool proven = record && weft_record_believed(record, pod_of(record->netns_cookie));
+	__u32 proof = weft_proof_of(record, record ? pod_of(record->netns_cookie) : NULL);
+	bool proven = proof == WEFT_PROOF_POD;
 	bool has_allow = pod->flags & WEFT_POD_HAS_ALLOW;
 	struct weft_party party = {
 	    .pod_id = pod->pod_id,
+	    .kinds = pod->policy_kinds,
 	    .port = arrival->tuple.destination_port,
 	    .address = &arrival->tuple.source,
 	};
 	struct weft_verdict verdict;
 	__u32 rule_id = 0;
 
-	if (record && !proven)
+	if (record && proof == WEFT_PROOF_NONE)
 		count(WEFT_COUNTER_lookup_record_stale);
 	if (record && proven) {
 		party.identity = record->identity;
 		party.namespace_id = record->namespace_id;
 	}
-	verdict = weft_arrival_proof(pod, party.port, proven);
+	verdict = weft_arrival_proof(pod, party.port, proof, is_strict(pod, party.port));
 	if (verdict.action == WEFT_STEER_CONTINUE) {
 		bool admitted =
 		    !(pod->flags & WEFT_POD_HAS_POLICY) ||
@@ -102,11 +112,7 @@ HOOK_INLINE bool assign(struct bpf_sk_lookup *ctx, __u32 slot)
 HOOK_INLINE int steer(struct bpf_sk_lookup *ctx, const struct weft_pod *pod,
 		      struct weft_verdict verdict)
 {
-	bool to_listener = verdict.action == WEFT_STEER_OUTBOUND ||
-			   verdict.action == WEFT_STEER_INBOUND ||
-			   verdict.action == WEFT_STEER_REFUSE;
-
-	if (to_listener && pod) {
+	if (weft_arrival_to_listener(verdict.action) && pod) {
 		if (assign(ctx, weft_listener_slot(pod, verdict.action,
 						   ctx->family == HOOK_FAMILY_V4))) {
 			/* A refusal was counted where its reason was known. */

@@ -5,25 +5,9 @@
  * agent made in a pod's netns.
  */
 #include "bpf/decide/attest.h"
-#include "bpf/hooks/common.h"
+#include "bpf/hooks/record.h"
 
 const volatile __u32 mark_bit = WEFT_MARK_DEFAULT;
-
-HOOK_INLINE void read_tuple(struct bpf_sock_ops *ctx, struct weft_tuple *tuple)
-{
-	if (ctx->family == HOOK_FAMILY_V4) {
-		weft_set_v4(&tuple->source, ctx->local_ip4);
-		weft_set_v4(&tuple->destination, ctx->remote_ip4);
-		HOOK_KEEP_BRANCH;
-	} else {
-		weft_set_words(&tuple->source, ctx->local_ip6[0], ctx->local_ip6[1],
-			       ctx->local_ip6[2], ctx->local_ip6[3]);
-		weft_set_words(&tuple->destination, ctx->remote_ip6[0], ctx->remote_ip6[1],
-			       ctx->remote_ip6[2], ctx->remote_ip6[3]);
-	}
-	tuple->source_port = ctx->local_port;
-	tuple->destination_port = weft_port_of_sockops(ctx->remote_port);
-}
 
 /* A refused insertion leaves the connection anonymous: its destination decides what that is worth.
  */
@@ -63,7 +47,7 @@ HOOK_INLINE void opened(struct bpf_sock_ops *ctx)
 		count(WEFT_COUNTER_attested_insert_failed);
 		return;
 	}
-	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	ask_for_close(ctx);
 }
 
 /* Only the netns that wrote a record takes it back. */
@@ -71,16 +55,11 @@ HOOK_INLINE void closed(struct bpf_sock_ops *ctx)
 {
 	__u64 cookie = bpf_get_netns_cookie(ctx);
 	struct weft_delivered *delivery;
-	struct weft_attested *record;
 	struct weft_tuple tuple = {};
 
 	read_tuple(ctx, &tuple);
-	record = bpf_map_lookup_elem(&attested, &tuple);
-	if (record && record->netns_cookie == cookie) {
-		if (!bpf_map_delete_elem(&attested, &tuple))
-			count(WEFT_COUNTER_attested_deleted);
+	if (take_back(&tuple, cookie))
 		return;
-	}
 	delivery = bpf_map_lookup_elem(&delivered, &tuple);
 	if (delivery && delivery->netns_cookie == cookie)
 		bpf_map_delete_elem(&delivered, &tuple);

@@ -50,7 +50,7 @@ TEST_F(KernelTables, TenThousandServicesAndFiftyThousandEndpointsAreReadBackAsWr
   start();
   Tables desired = tables_of(10000, 5);
   for (uint32_t i = 0; i < 50000; ++i)
-    desired.workloads.emplace(v4(0x0a000000 + i), weft_workload{1, 1, 1, 0});
+    desired.workloads.emplace(v4(0x0a000000 + i), weft_workload{1, 1, 1, 0, 0});
   ASSERT_TRUE(kernel_->sync(desired));
   const auto read = kernel_->read_tables();
   ASSERT_TRUE(read);

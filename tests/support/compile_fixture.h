@@ -73,12 +73,15 @@ struct FakeKernel {
   Table<weft_backend_slot_key, weft_backend_slot> slots;
   Table<weft_address, weft_workload> workloads;
   Table<weft_policy_key, weft_policy> policies;
+  Table<weft_port_key, weft_port_mode> port_modes;
   Table<weft_name_key, weft_name> names;
 
   void take(const PutName& c) { names[c.key] = c.value; }
   void take(const EraseName& c) { names.erase(c.key); }
   void take(const PutPolicy& c) { policies[c.key] = c.value; }
   void take(const ErasePolicy& c) { policies.erase(c.key); }
+  void take(const PutPortMode& c) { port_modes[c.key] = c.value; }
+  void take(const ErasePortMode& c) { port_modes.erase(c.key); }
   void take(const PutWorkload& c) { workloads[c.key] = c.value; }
   void take(const EraseWorkload& c) { workloads.erase(c.key); }
   void take(const PutBackend& c) { backends[c.key] = c.value; }
@@ -108,6 +111,7 @@ struct FakeKernel {
   [[nodiscard]] Tables read_back() const {
     Tables out;
     out.names = names;
+    out.port_modes = port_modes;
     out.workloads = workloads;
     out.policies = policies;
     auto stray = backends;

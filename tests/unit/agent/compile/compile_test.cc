@@ -192,5 +192,46 @@ TEST(Compile, IndexesThatLeadNowhereAreLeftOut) {
   EXPECT_EQ(tables.services.at(key_of("10.96.0.1", 80)).backends[0].flags, 0);
 }
 
+TEST(Compile, APodThatAsksForTlsOnTheNodeSaysSoAsCallerAndAsCalled) {
+  model::Snapshot snapshot;
+  const uint32_t here = add_workload(snapshot, "here", {"10.1.0.1"});
+  const uint32_t there = add_workload(snapshot, "there", {"10.2.0.1"});
+  for (auto& workload : snapshot.workloads) workload.same_node_tls = true;
+  add_local_pod(snapshot, here);
+  add_service(snapshot, "web", {"10.96.0.1"}, {endpoint("10.1.0.1", 80, here), endpoint("10.2.0.1", 80, there)});
+  Ids ids;
+  const Tables tables = compile(snapshot, ids);
+  EXPECT_NE(tables.pods.at("uid-here").flags & WEFT_POD_TLS_SAME_NODE, 0U);
+  EXPECT_NE(tables.workloads.at(in_kernel("10.1.0.1")).flags & WEFT_WORKLOAD_TLS_SAME_NODE, 0U);
+  EXPECT_EQ(tables.workloads.at(in_kernel("10.2.0.1")).flags & WEFT_WORKLOAD_TLS_SAME_NODE, 0U);
+  const auto& backends = tables.services.at(key_of("10.96.0.1", 80)).backends;
+  ASSERT_EQ(backends.size(), 2U);
+  EXPECT_NE(backends[0].flags & WEFT_WORKLOAD_TLS_SAME_NODE, 0);
+  EXPECT_EQ(backends[1].flags & WEFT_WORKLOAD_TLS_SAME_NODE, 0);
+}
+
+TEST(Compile, AModeOfAPortIsWrittenBeforeThePodThatPointsAtItAndErasedAfter) {
+  Tables none, some;
+  weft_pod pod{};
+  pod.pod_id = 3;
+  none.pods.emplace("uid", pod);
+  pod.flags = WEFT_POD_HAS_PORT_MODES;
+  some.pods.emplace("uid", pod);
+  some.port_modes.emplace(weft_port_key{3, 80, 0}, weft_port_mode{WEFT_PEERS_STRICT});
+  const auto kinds = [](const Changes& changes) {
+    std::vector<size_t> out;
+    for (const auto& change : changes) out.push_back(change.index());
+    return out;
+  };
+  const Changes coming = diff(none, some), going = diff(some, none);
+  EXPECT_EQ(kinds(coming), kinds({PutPortMode{}, SetPod{}}));
+  EXPECT_EQ(kinds(going), kinds({SetPod{}, GracePeriod{}, ErasePortMode{}}));
+  FakeKernel kernel;
+  for (const auto& change : coming) kernel.apply(change);
+  EXPECT_EQ(kernel.port_modes.size(), 1U);
+  for (const auto& change : going) kernel.apply(change);
+  EXPECT_TRUE(kernel.port_modes.empty());
+}
+
 }  // namespace
 }  // namespace weft::compile

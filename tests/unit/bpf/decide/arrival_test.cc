@@ -136,28 +136,60 @@ TEST(DecideArrival, APodBeingArmedIsPassedByButALoopedSynStillIsNot) {
 }
 
 TEST(DecideArrival, MtlsGoesToTheProxyAndAStrictPodWantsProof) {
-  const weft_pod strict = pod_with(WEFT_POD_STRICT), open = pod_with(0);
-  for (bool proven : {false, true}) {
-    expect(weft_arrival_proof(&strict, 15008, proven), WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_hbone,
-           "mtls, strict");
-    expect(weft_arrival_proof(&open, 15008, proven), WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_hbone,
-           "mtls, open");
-    expect(weft_arrival_proof(&open, 80, proven), WEFT_STEER_CONTINUE, 0, "open");
+  struct Row {
+    const char* name;
+    uint32_t flags;
+    uint16_t port;
+    weft_proof proof;
+    bool strict;
+    uint32_t steer, counter;
+  };
+  const Row rows[] = {
+      {"mtls", 0, 15008, WEFT_PROOF_NONE, true, WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_hbone},
+      {"mtls, proven", 0, 15008, WEFT_PROOF_POD, false, WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_hbone},
+      {"mtls on one node", WEFT_POD_TLS_SAME_NODE, 15008, WEFT_PROOF_POD, true, WEFT_STEER_INBOUND,
+       WEFT_COUNTER_lookup_hbone},
+      {"a probe of the mtls port", 0, 15008, WEFT_PROOF_PROBE, true, WEFT_STEER_INBOUND,
+       WEFT_COUNTER_lookup_hbone},
+      {"open", 0, 80, WEFT_PROOF_NONE, false, WEFT_STEER_CONTINUE, 0},
+      {"strict", 0, 80, WEFT_PROOF_NONE, true, WEFT_STEER_REFUSE, WEFT_COUNTER_lookup_refused_anonymous},
+      {"strict, proven", 0, 80, WEFT_PROOF_POD, true, WEFT_STEER_CONTINUE, 0},
+      {"a probe", 0, 80, WEFT_PROOF_PROBE, false, WEFT_STEER_APP, WEFT_COUNTER_lookup_to_app_probe},
+      {"a probe of a strict pod", WEFT_POD_TLS_SAME_NODE | WEFT_POD_INBOUND_PROXY, 80, WEFT_PROOF_PROBE, true,
+       WEFT_STEER_APP, WEFT_COUNTER_lookup_to_app_probe},
+      {"plain on one node", WEFT_POD_TLS_SAME_NODE, 80, WEFT_PROOF_POD, false, WEFT_STEER_REFUSE,
+       WEFT_COUNTER_lookup_refused_same_node},
+      {"plain from elsewhere, open", WEFT_POD_TLS_SAME_NODE, 80, WEFT_PROOF_NONE, false, WEFT_STEER_CONTINUE,
+       0},
+      {"plain from elsewhere, strict", WEFT_POD_TLS_SAME_NODE, 80, WEFT_PROOF_NONE, true, WEFT_STEER_REFUSE,
+       WEFT_COUNTER_lookup_refused_anonymous},
+  };
+  for (const Row& row : rows) {
+    const weft_pod pod = pod_with(row.flags);
+    expect(weft_arrival_proof(&pod, row.port, row.proof, row.strict), row.steer, row.counter, row.name);
   }
-  expect(weft_arrival_proof(&strict, 80, true), WEFT_STEER_CONTINUE, 0, "proven");
-  expect(weft_arrival_proof(&strict, 80, false), WEFT_STEER_REFUSE, WEFT_COUNTER_lookup_refused_anonymous,
-         "unproven");
+}
+
+TEST(DecideArrival, AModeOfThePortStandsAboveThePods) {
+  const weft_pod strict = pod_with(WEFT_POD_STRICT), open = pod_with(0);
+  const weft_port_mode permissive{WEFT_PEERS_PERMISSIVE}, demanding{WEFT_PEERS_STRICT}, unknown{7};
+  EXPECT_TRUE(weft_is_strict(&strict, nullptr));
+  EXPECT_FALSE(weft_is_strict(&open, nullptr));
+  EXPECT_FALSE(weft_is_strict(&strict, &permissive));
+  EXPECT_TRUE(weft_is_strict(&open, &demanding));
+  EXPECT_TRUE(weft_is_strict(&open, &unknown)) << "what nobody knows is the stricter one";
 }
 
 TEST(DecideArrival, WhatPolicyAdmitsGoesToTheApplicationOrItsProxy) {
   const weft_pod plain = pod_with(0), proxied = pod_with(WEFT_POD_INBOUND_PROXY);
-  for (bool proven : {false, true}) {
+  for (bool proven : {false, true})
     for (const weft_pod* pod : {&plain, &proxied})
       expect(weft_arrival_judge(pod, proven, false), WEFT_STEER_REFUSE, WEFT_COUNTER_lookup_refused_by_policy,
              "denied");
-    expect(weft_arrival_judge(&proxied, proven, true), WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_to_proxy,
-           "proxied");
-  }
+  expect(weft_arrival_judge(&proxied, true, true), WEFT_STEER_ATTESTED, WEFT_COUNTER_lookup_to_proxy_attested,
+         "proxied, proven");
+  expect(weft_arrival_judge(&proxied, false, true), WEFT_STEER_INBOUND, WEFT_COUNTER_lookup_to_proxy,
+         "proxied, anonymous");
   expect(weft_arrival_judge(&plain, true, true), WEFT_STEER_APP, WEFT_COUNTER_lookup_to_app_attested,
          "proven");
   expect(weft_arrival_judge(&plain, false, true), WEFT_STEER_APP, WEFT_COUNTER_lookup_to_app_anonymous,
@@ -172,10 +204,10 @@ TEST(DecideArrival, AMissingListenerOpensOnlyTheInboundSideAndOnlyIfDeclared) {
     expect(weft_arrival_missing(pod, WEFT_STEER_REFUSE), WEFT_STEER_DROP, WEFT_COUNTER_lookup_refuse_dropped,
            "refuse");
   }
-  expect(weft_arrival_missing(&closed, WEFT_STEER_INBOUND), WEFT_STEER_DROP, WEFT_COUNTER_lookup_fail_closed,
-         "closed");
-  expect(weft_arrival_missing(&open, WEFT_STEER_INBOUND), WEFT_STEER_APP, WEFT_COUNTER_lookup_fail_open,
-         "open");
+  for (uint32_t steer : {WEFT_STEER_INBOUND, WEFT_STEER_ATTESTED}) {
+    expect(weft_arrival_missing(&closed, steer), WEFT_STEER_DROP, WEFT_COUNTER_lookup_fail_closed, "closed");
+    expect(weft_arrival_missing(&open, steer), WEFT_STEER_APP, WEFT_COUNTER_lookup_fail_open, "open");
+  }
 }
 
 TEST(DecideArrival, EachSteerAndFamilyHasItsListener) {
@@ -186,6 +218,11 @@ TEST(DecideArrival, EachSteerAndFamilyHasItsListener) {
   EXPECT_EQ(weft_listener_slot(&pod, WEFT_STEER_INBOUND, false), 40U + WEFT_LISTENER_INBOUND6);
   EXPECT_EQ(weft_listener_slot(&pod, WEFT_STEER_REFUSE, true), 40U + WEFT_LISTENER_REFUSE4);
   EXPECT_EQ(weft_listener_slot(&pod, WEFT_STEER_REFUSE, false), 40U + WEFT_LISTENER_REFUSE6);
+  EXPECT_EQ(weft_listener_slot(&pod, WEFT_STEER_ATTESTED, true), 40U + WEFT_LISTENER_ATTESTED4);
+  EXPECT_EQ(weft_listener_slot(&pod, WEFT_STEER_ATTESTED, false), 40U + WEFT_LISTENER_ATTESTED6);
+  for (uint32_t steer : {WEFT_STEER_OUTBOUND, WEFT_STEER_INBOUND, WEFT_STEER_ATTESTED, WEFT_STEER_REFUSE})
+    EXPECT_TRUE(weft_arrival_to_listener(steer)) << steer;
+  for (uint32_t steer : {WEFT_STEER_APP, WEFT_STEER_DROP}) EXPECT_FALSE(weft_arrival_to_listener(steer));
 }
 
 }  // namespace

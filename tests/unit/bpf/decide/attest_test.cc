@@ -70,5 +70,26 @@ TEST(DecideAttest, ARecordIsBelievedWhileItsPodIsTheSame) {
   EXPECT_FALSE(weft_record_believed(&record, &pod));
 }
 
+TEST(DecideAttest, AProbeIsProofOfTheKubeletAndOfNobodyElse) {
+  const weft_pod pod = pod_with(WEFT_POD_ENROLLED);
+  const weft_attested probe = weft_attested_probe(7), of_pod = weft_attested_of(&pod, 99, false);
+  EXPECT_EQ(probe.netns_cookie, 7U);
+  EXPECT_EQ(probe.identity, 0U);
+  EXPECT_EQ(weft_proof_of(&probe, nullptr), WEFT_PROOF_PROBE);
+  EXPECT_EQ(weft_proof_of(&of_pod, &pod), WEFT_PROOF_POD);
+  EXPECT_EQ(weft_proof_of(&of_pod, nullptr), WEFT_PROOF_NONE);
+  EXPECT_EQ(weft_proof_of(nullptr, &pod), WEFT_PROOF_NONE);
+  EXPECT_EQ(of_pod.flags & WEFT_ATTESTED_PROBE, 0U);
+}
+
+TEST(DecideAttest, ALoopedConnectionIsNoneThatArrivesElsewhere) {
+  const weft_pod pod = pod_with(WEFT_POD_ENROLLED);
+  const weft_attested plain = weft_attested_of(&pod, 99, false), looped = weft_attested_of(&pod, 99, true);
+  EXPECT_TRUE(weft_record_speaks(&plain, 99));
+  EXPECT_TRUE(weft_record_speaks(&plain, 100));
+  EXPECT_TRUE(weft_record_speaks(&looped, 99));
+  EXPECT_FALSE(weft_record_speaks(&looped, 100));
+}
+
 }  // namespace
 }  // namespace weft::test

@@ -84,6 +84,7 @@ TEST(DecideConnect, AServiceGoesToTheProxyForHttpAndRefusesWithoutBackends) {
 }
 
 TEST(DecideConnect, ABackendIsCalledDirectlyUnlessItIsEnrolledElsewhere) {
+  const weft_pod pod = pod_with(WEFT_POD_ENROLLED);
   struct Row {
     const char* name;
     const char* backend;
@@ -113,14 +114,15 @@ TEST(DecideConnect, ABackendIsCalledDirectlyUnlessItIsEnrolledElsewhere) {
     backend.address = at(row.backend);
     backend.flags = row.flags;
     const weft_address destination = at(row.destination);
-    expect(weft_connect_backend(&backend, row.protocol, &destination), row.action, row.counter, row.name);
+    expect(weft_connect_backend(&pod, &backend, row.protocol, &destination), row.action, row.counter, row.name);
   }
   const weft_address destination = at("10.96.0.1");
-  expect(weft_connect_backend(nullptr, IPPROTO_TCP, &destination), WEFT_REFUSE,
+  expect(weft_connect_backend(&pod, nullptr, IPPROTO_TCP, &destination), WEFT_REFUSE,
          WEFT_COUNTER_connect_refused_backend_missing, "a hole");
 }
 
 TEST(DecideConnect, AWorkloadCalledByItsAddressIsOursOnlyIfEnrolled) {
+  const weft_pod pod = pod_with(WEFT_POD_ENROLLED);
   struct Row {
     const char* name;
     uint32_t flags, protocol, action, counter;
@@ -136,9 +138,57 @@ TEST(DecideConnect, AWorkloadCalledByItsAddressIsOursOnlyIfEnrolled) {
   for (const Row& row : rows) {
     weft_workload workload{};
     workload.flags = row.flags;
-    expect(weft_connect_workload(&workload, row.protocol), row.action, row.counter, row.name);
+    expect(weft_connect_workload(&pod, &workload, row.protocol), row.action, row.counter, row.name);
   }
-  expect(weft_connect_workload(nullptr, IPPROTO_TCP), WEFT_PASS, WEFT_COUNTER_connect_unknown, "unknown");
+  expect(weft_connect_workload(&pod, nullptr, IPPROTO_TCP), WEFT_PASS, WEFT_COUNTER_connect_unknown, "unknown");
+}
+
+TEST(DecideConnect, APodOfThisNodeIsCalledThroughTheProxyIfEitherAsksForTls) {
+  struct Row {
+    const char* name;
+    uint32_t caller_flags, callee_flags, callee_pod, protocol, action, counter;
+  };
+  const uint32_t local = WEFT_WORKLOAD_ENROLLED | WEFT_WORKLOAD_LOCAL, asks = WEFT_WORKLOAD_TLS_SAME_NODE;
+  const Row rows[] = {
+      {"neither", 0, local, 6, IPPROTO_TCP, WEFT_DIRECT, WEFT_COUNTER_connect_direct_service},
+      {"the caller", WEFT_POD_TLS_SAME_NODE, local, 6, IPPROTO_TCP, WEFT_PROXY,
+       WEFT_COUNTER_connect_proxy_same_node},
+      {"the callee", 0, local | asks, 6, IPPROTO_TCP, WEFT_PROXY, WEFT_COUNTER_connect_proxy_same_node},
+      {"the caller itself", WEFT_POD_TLS_SAME_NODE, local | asks, 5, IPPROTO_TCP, WEFT_DIRECT,
+       WEFT_COUNTER_connect_direct_service},
+      {"datagrams", WEFT_POD_TLS_SAME_NODE, local | asks, 6, IPPROTO_UDP, WEFT_DIRECT,
+       WEFT_COUNTER_connect_direct_service},
+      {"not enrolled", WEFT_POD_TLS_SAME_NODE, WEFT_WORKLOAD_LOCAL, 0, IPPROTO_TCP, WEFT_DIRECT,
+       WEFT_COUNTER_connect_direct_service},
+      {"elsewhere", WEFT_POD_TLS_SAME_NODE, WEFT_WORKLOAD_ENROLLED, 0, IPPROTO_TCP, WEFT_PROXY,
+       WEFT_COUNTER_connect_proxy_remote},
+  };
+  const weft_address destination = at("10.96.0.1");
+  for (const Row& row : rows) {
+    const weft_pod pod = pod_with(WEFT_POD_ENROLLED | row.caller_flags);
+    weft_backend backend{};
+    backend.address = at("10.0.0.9");
+    backend.flags = static_cast<uint16_t>(row.callee_flags);
+    backend.pod_id = row.callee_pod;
+    expect(weft_connect_backend(&pod, &backend, row.protocol, &destination), row.action, row.counter,
+           row.name);
+  }
+  const weft_pod pod = pod_with(WEFT_POD_ENROLLED);
+  weft_workload workload{};
+  workload.flags = local | asks;
+  workload.pod_id = 6;
+  expect(weft_connect_workload(&pod, &workload, IPPROTO_TCP), WEFT_PROXY,
+         WEFT_COUNTER_connect_proxy_same_node, "by its address");
+}
+
+TEST(DecideConnect, PolicyIsAskedOnceTheCalleeIsKnown) {
+  const Verdict same_node{WEFT_PROXY, WEFT_COUNTER_connect_proxy_same_node};
+  const Verdict remote{WEFT_PROXY, WEFT_COUNTER_connect_proxy_remote};
+  EXPECT_TRUE(weft_connect_is_aimed({WEFT_DIRECT, 0}, true));
+  EXPECT_TRUE(weft_connect_is_aimed(same_node, false));
+  EXPECT_FALSE(weft_connect_is_aimed(same_node, true)) << "the proxy chooses the backend";
+  EXPECT_FALSE(weft_connect_is_aimed(remote, false));
+  EXPECT_FALSE(weft_connect_is_aimed({WEFT_DENY, 0}, false));
 }
 
 TEST(DecideConnect, AProxyThatCannotBeReachedMeansWhatThePodDeclared) {
