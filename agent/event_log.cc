@@ -44,9 +44,8 @@ void EventLog::on_io(uint32_t) {
 std::string EventLog::rule_name(uint32_t rule_id) const {
   if (rule_id == 0) return "";
   if (snapshot_ != nullptr)
-    for (const auto& pod : snapshot_->local_pods)
-      for (const auto& rule : pod.policies)
-        if (rule.id == rule_id) return ", rule " + rule.source;
+    for (const auto& rule : snapshot_->policy_rules)
+      if (rule.id == rule_id) return ", rule " + rule.source;
   return ", rule " + std::to_string(rule_id);
 }
 

@@ -91,7 +91,7 @@ class Run {
   }
 
   uint32_t add_policy(const model::LocalPod& pod, const model::Workload& workload, uint32_t pod_id) {
-    PodPolicy policy = compile_policy(pod.policies, pod_id, ids_);
+    PodPolicy policy = compile_policy(snapshot_, pod, pod_id, ids_);
     policy_kinds_[pod.workload] = kinds_of(policy.entries);
     tables_.policies.merge(policy.entries);
     for (const auto& problem : policy.problems)

@@ -22,7 +22,7 @@ struct PodPolicy {
 // the proxy, which knows all rules, judges every arrival: DENY entries stay in the kernel, since what they
 // match is refused either way; ALLOW entries stay only if the kernel has all of them, since it refuses what
 // none matches.
-[[nodiscard]] PodPolicy compile_policy(const std::vector<model::PolicyRule>& rules, uint32_t pod_id,
-                                       Ids& ids);
+[[nodiscard]] PodPolicy compile_policy(const model::Snapshot& snapshot, const model::LocalPod& pod,
+                                       uint32_t pod_id, Ids& ids);
 
 }  // namespace weft::compile

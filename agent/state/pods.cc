@@ -14,7 +14,7 @@ void Pods::refresh_namespaces(const Store& store) {
   for (const auto& [key, ns] : store.namespaces) {
     JudgedNamespace& judged = namespaces_[key.name];
     if (judged.ns == ns) continue;
-    judged = {ns, judge(*ns), policy_of(*ns)};
+    judged = {ns, judge(*ns), policy_of(*ns), {}};
   }
 }
 
@@ -38,9 +38,16 @@ void Pods::add_local(const Judged& judged) {
   out.workload = static_cast<uint32_t>(workloads_.size() - 1);
   const auto ns = namespaces_.find(judged.workload.ns);
   if (ns != namespaces_.end()) {
-    out.peer_mode = ns->second.policy.peer_mode;
-    out.fail_mode = ns->second.policy.fail_mode;
-    out.policies = ns->second.policy.rules;
+    const NamespacePolicy& policy = ns->second.policy;
+    out.peer_mode = policy.peer_mode;
+    out.peer_mode_source = policy.peer_mode_source;
+    out.fail_mode = policy.fail_mode;
+    if (ns->second.rules.empty())
+      for (const auto& rule : policy.rules) {
+        ns->second.rules.push_back(static_cast<uint32_t>(policy_rules_.size()));
+        policy_rules_.push_back(rule);
+      }
+    out.rules = ns->second.rules;
   }
   const objects::Metadata& meta = judged.pod->meta;
   const auto netns = meta.annotations.find(kNetns);
@@ -52,6 +59,8 @@ void Pods::refresh(const Store& store, const StateOptions& options) {
   std::erase_if(pods_, [&](const auto& entry) { return !store.pods.contains(entry.first); });
   workloads_.clear();
   local_pods_.clear();
+  policy_rules_.clear();
+  for (auto& [name, ns] : namespaces_) ns.rules.clear();
   sandboxes_.clear();
   self_ = model::kNone;
   for (const auto& [key, pod] : store.pods) {

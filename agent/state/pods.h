@@ -28,6 +28,7 @@ class Pods {
     std::shared_ptr<const objects::Namespace> ns;
     Enrolment enrolment;
     NamespacePolicy policy;
+    std::vector<uint32_t> rules;  // of `policy`, as indexes into policy_rules(); empty until a local pod asks
   };
   [[nodiscard]] const std::map<Key, Judged>& pods() const { return pods_; }
   [[nodiscard]] const std::map<std::string, JudgedNamespace>& namespaces() const { return namespaces_; }
@@ -35,6 +36,8 @@ class Pods {
   // In order of namespace and name; finished pods are left out.
   [[nodiscard]] const std::vector<model::Workload>& workloads() const { return workloads_; }
   [[nodiscard]] const std::vector<model::LocalPod>& local_pods() const { return local_pods_; }
+  // What local_pods() point at.
+  [[nodiscard]] const std::vector<model::PolicyRule>& policy_rules() const { return policy_rules_; }
   [[nodiscard]] const std::vector<PodSandbox>& sandboxes() const { return sandboxes_; }
   [[nodiscard]] uint32_t self() const { return self_; }
 
@@ -47,6 +50,7 @@ class Pods {
   std::map<std::string, JudgedNamespace> namespaces_;
   std::vector<model::Workload> workloads_;
   std::vector<model::LocalPod> local_pods_;
+  std::vector<model::PolicyRule> policy_rules_;
   std::vector<PodSandbox> sandboxes_;
   uint32_t self_ = model::kNone;
 };

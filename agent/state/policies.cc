@@ -101,10 +101,15 @@ void read_peers(const objects::Namespace& ns, const char* key, bool deny, Namesp
     return;
   }
   if (!peers->namespaces.empty()) {
-    add_rule(policy, {.deny = deny, .namespaces = std::move(peers->namespaces)}, place, "namespaces");
+    model::PolicyMatch match;
+    for (auto& name : peers->namespaces)
+      match.namespaces.push_back({model::StringPattern::Kind::kExact, std::move(name)});
+    add_rule(policy, {.deny = deny, .clauses = {{std::move(match)}}}, place, "namespaces");
   }
   if (!peers->ranges.empty()) {
-    add_rule(policy, {.deny = deny, .source_ranges = std::move(peers->ranges)}, place, "address ranges");
+    model::PolicyMatch match;
+    match.source_ranges = std::move(peers->ranges);
+    add_rule(policy, {.deny = deny, .clauses = {{std::move(match)}}}, place, "address ranges");
   }
 }
 
@@ -133,6 +138,7 @@ NamespacePolicy policy_of(const objects::Namespace& ns) {
   read_peers(ns, kDenyFrom, true, out);
   read_peers(ns, kAllowFrom, false, out);
   if (read_word(ns, kPeerMode, "strict", "permissive", true, out)) out.peer_mode = model::PeerMode::kStrict;
+  if (annotation(ns, kPeerMode)) out.peer_mode_source = place_of(ns, kPeerMode);
   if (read_word(ns, kFailMode, "open", "closed", false, out)) out.fail_mode = model::FailMode::kOpen;
   return out;
 }

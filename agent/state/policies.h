@@ -4,6 +4,7 @@
 //   weft.mesh/peer-mode                         strict | permissive (default)
 //   weft.mesh/fail-mode                         closed (default) | open
 // A value that cannot be read is a finding and closes: better a refused call than an unnoticed hole.
+#include <string>
 #include <vector>
 
 #include "agent/objects/objects.h"
@@ -13,6 +14,7 @@ namespace weft::state {
 
 struct NamespacePolicy {
   model::PeerMode peer_mode = model::PeerMode::kPermissive;
+  std::string peer_mode_source;  // empty: nothing is said
   model::FailMode fail_mode = model::FailMode::kClosed;
   std::vector<model::PolicyRule> rules;
   std::vector<objects::Finding> findings;

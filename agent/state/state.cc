@@ -17,7 +17,7 @@ bool same_content(const model::Snapshot& a, const model::Snapshot& b) {
   return a.role == b.role && a.node == b.node && a.settings == b.settings && a.self == b.self &&
          a.workloads == b.workloads && a.services == b.services && a.clusters == b.clusters &&
          a.route_tables == b.route_tables && a.gateway_listeners == b.gateway_listeners &&
-         a.local_pods == b.local_pods;
+         a.local_pods == b.local_pods && a.policy_rules == b.policy_rules;
 }
 
 }  // namespace
@@ -142,6 +142,7 @@ class State::Impl {
     out.gateway_listeners = layout_.listeners;
     out.self = pods_.self();
     out.local_pods = pods_.local_pods();
+    out.policy_rules = pods_.policy_rules();
     return out;
   }
 

@@ -13,6 +13,7 @@
 #include "agent/kernel/events.h"
 #include "tests/netns/kernel_fixture.h"
 #include "tests/support/compile_fixture.h"
+#include "tests/support/policy_builders.h"
 
 namespace weft::kernel {
 namespace {
@@ -152,8 +153,7 @@ TEST_F(Restart, ARemovedEndpointIsFeltByTheNextConnectAndNotByTheLastOne) {
 
 TEST_F(Restart, ACompiledDenyRuleRefusesAtConnectAndItsEventNamesTheRule) {
   start();
-  snapshot_.local_pods[1].policies = {
-      {.id = 4711, .source = "rule", .deny = true, .service_accounts = {"dev/curl"}, .ports = {kPort}}};
+  test::give_rules(snapshot_, 1, {test::rule(4711, true, {.service_accounts = {"dev/curl"}, .ports = {kPort}})});
   ASSERT_TRUE(load(*kernel_));
   std::vector<weft_event> events;
   auto reader =
@@ -165,7 +165,7 @@ TEST_F(Restart, ACompiledDenyRuleRefusesAtConnectAndItsEventNamesTheRule) {
   EXPECT_EQ(events[0].rule_id, 4711U);
   EXPECT_EQ(events[0].destination_port, kPort);
   EXPECT_EQ(counted(WEFT_COUNTER_connect_denied_by_policy), 1U);
-  snapshot_.local_pods[1].policies[0].service_accounts = {"dev/other"};
+  snapshot_.policy_rules[0].clauses[0][0].service_accounts = {"dev/other"};
   ASSERT_TRUE(load(*kernel_));
   EXPECT_EQ(connect_to_service().why, 0) << "the rule now speaks of somebody else";
 }

@@ -10,6 +10,7 @@
 
 #include "tests/netns/proxy_world.h"
 #include "tests/support/command.h"
+#include "tests/support/policy_builders.h"
 
 namespace weft::test {
 namespace {
@@ -253,10 +254,7 @@ TEST_F(ProxyTest, a_new_policy_cuts_live_connections_and_names_the_rule) {
   const base::Fd client = world.connect_from_outside("10.9.0.2:9000");
   const base::Fd server = accept_one(listener.get());
   auto snapshot = ProxyWorld::snapshot(2);
-  snapshot.local_pods[0].policies = {{.id = 17,
-                                      .source = "AuthorizationPolicy dev/no rules[0]",
-                                      .deny = true,
-                                      .source_ranges = {*base::Cidr::parse("10.9.0.0/24")}}};
+  test::give_rules(snapshot, 0, {test::rule(17, true, {.source_ranges = test::ranges({"10.9.0.0/24"})})});
   world.publish(snapshot);
   EXPECT_THROW((void)read_to_end(client.get()), std::runtime_error);
   EXPECT_THROW((void)read_to_end(server.get()), std::runtime_error);

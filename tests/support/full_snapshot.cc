@@ -1,4 +1,5 @@
 #include "tests/support/full_snapshot.h"
+#include "tests/support/policy_builders.h"
 
 namespace weft::test {
 namespace {
@@ -27,6 +28,27 @@ model::RouteTable full_route_table() {
           .fallback_cluster = 0};
 }
 
+std::vector<model::PolicyRule> full_policy_rules() {
+  model::PolicyMatch match{.principals = patterns({"trust.test/ns/dev/sa/web", "trust.test/ns/dev/*"}),
+                           .not_principals = patterns({"*/sa/guest"}),
+                           .namespaces = patterns({"*"}),
+                           .not_namespaces = patterns({"prod"}),
+                           .service_accounts = {"dev/web"},
+                           .not_service_accounts = {"dev/guest"},
+                           .source_ranges = ranges({"10.0.0.0/8"}),
+                           .not_source_ranges = ranges({"10.1.0.0/16"}),
+                           .destination_ranges = ranges({"10.1.2.3/32"}),
+                           .not_destination_ranges = ranges({"fd00::/64"}),
+                           .ports = {80, 443},
+                           .not_ports = {22}};
+  return {{.id = 7,
+           .source = "AuthorizationPolicy dev/p rules[0]",
+           .deny = true,
+           .dry_run = true,
+           .clauses = {{match, {.ports = {81}}}, {}}},
+          {.id = 8, .source = "AuthorizationPolicy dev/q rules[0]"}};
+}
+
 // Does not compile when the model has a field more or less: set it below, carry it in the codec, then count
 // it here.
 [[maybe_unused]] void count_fields(const model::Snapshot& s) {
@@ -43,10 +65,13 @@ model::RouteTable full_route_table() {
       s.route_tables[0].hosts[0].routes[0].matches[0];
   [[maybe_unused]] const auto& [x1, x2, x3] = s.route_tables[0].hosts[0].routes[0].clusters[0];
   [[maybe_unused]] const auto& [g1, g2, g3, g4] = s.gateway_listeners[0];
-  [[maybe_unused]] const auto& [l1, l2, l3, l4, l5] = s.local_pods[0];
-  [[maybe_unused]] const auto& [q1, q2, q3, q4, q5, q6, q7] = s.local_pods[0].policies[0];
+  [[maybe_unused]] const auto& [l1, l2, l3, l4, l5, l6, l7] = s.local_pods[0];
+  [[maybe_unused]] const auto& [b1, b2, b3] = s.local_pods[0].port_modes[0];
+  [[maybe_unused]] const auto& [q1, q2, q3, q4, q5] = s.policy_rules[0];
+  [[maybe_unused]] const auto& [k1, k2, k3, k4, k5, k6, k7, k8, k9, k10, k11, k12] = s.policy_rules[0].clauses[0][0];
+  [[maybe_unused]] const auto& [n1, n2] = s.policy_rules[0].clauses[0][0].principals[0];
   [[maybe_unused]] const auto& [o1, o2, o3, o4] = s.settings;
-  [[maybe_unused]] const auto& [a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11] = s;
+  [[maybe_unused]] const auto& [a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12] = s;
 }
 
 }  // namespace
@@ -100,15 +125,14 @@ model::Snapshot full_snapshot() {
   s.self = 0;
   s.local_pods = {{.workload = 0,
                    .peer_mode = model::PeerMode::kStrict,
+                   .peer_mode_source = "PeerAuthentication dev/default",
+                   .port_modes = {{.port = 8080,
+                                   .mode = model::PeerMode::kStrict,
+                                   .source = "PeerAuthentication dev/web portLevelMtls[8080]"}},
                    .fail_mode = model::FailMode::kOpen,
                    .inbound_proxy = true,
-                   .policies = {{.id = 7,
-                                 .source = "AuthorizationPolicy dev/p rules[0]",
-                                 .deny = true,
-                                 .namespaces = {"dev"},
-                                 .service_accounts = {"dev/web"},
-                                 .source_ranges = {*base::Cidr::parse("10.0.0.0/8")},
-                                 .ports = {80, 443}}}}};
+                   .rules = {1, 0}}};
+  s.policy_rules = full_policy_rules();
   return s;
 }
 
@@ -116,7 +140,7 @@ bool same(const model::Snapshot& a, const model::Snapshot& b) {
   return a.version == b.version && a.role == b.role && a.node == b.node && a.settings == b.settings &&
          a.workloads == b.workloads && a.services == b.services && a.clusters == b.clusters &&
          a.route_tables == b.route_tables && a.gateway_listeners == b.gateway_listeners && a.self == b.self &&
-         a.local_pods == b.local_pods;
+         a.local_pods == b.local_pods && a.policy_rules == b.policy_rules;
 }
 
 }  // namespace weft::test

@@ -9,7 +9,7 @@
 
 namespace weft::model {
 
-inline constexpr uint32_t kSnapshotFormat = 1;
+inline constexpr uint32_t kSnapshotFormat = 2;
 inline constexpr size_t kMaxSnapshotBytes = 256u << 20;
 inline constexpr size_t kMaxText = 16u << 10;  // of any one string
 

@@ -213,15 +213,48 @@ class Converter {
     return {};
   }
 
+  template <typename Repeated>
+  Status get_ports(const Repeated& in, std::vector<uint16_t>* out) {
+    TRY(spend<uint16_t>(in.size()));
+    for (const uint32_t port : in) TRY(get_port(port, &out->emplace_back()));
+    return {};
+  }
+
+  Status get(const wire::StringPattern& in, StringPattern* out) {
+    TRY(get_enum(in.kind(), StringPattern::Kind::kPresent, "pattern kind", &out->kind));
+    out->value = in.value();
+    return {};
+  }
+
+  Status get(const wire::PolicyMatch& in, PolicyMatch* out) {
+    TRY(get_all(in.principals(), &out->principals));
+    TRY(get_all(in.not_principals(), &out->not_principals));
+    TRY(get_all(in.namespaces(), &out->namespaces));
+    TRY(get_all(in.not_namespaces(), &out->not_namespaces));
+    TRY(get_texts(in.service_accounts(), &out->service_accounts));
+    TRY(get_texts(in.not_service_accounts(), &out->not_service_accounts));
+    TRY(get_all(in.source_ranges(), &out->source_ranges));
+    TRY(get_all(in.not_source_ranges(), &out->not_source_ranges));
+    TRY(get_all(in.destination_ranges(), &out->destination_ranges));
+    TRY(get_all(in.not_destination_ranges(), &out->not_destination_ranges));
+    TRY(get_ports(in.ports(), &out->ports));
+    return get_ports(in.not_ports(), &out->not_ports);
+  }
+
+  Status get(const wire::PolicyClause& in, PolicyClause* out) { return get_all(in.matches(), out); }
+
   Status get(const wire::PolicyRule& in, PolicyRule* out) {
     out->id = in.id();
     out->source = in.source();
     out->deny = in.deny();
-    TRY(get_texts(in.namespaces(), &out->namespaces));
-    TRY(get_texts(in.service_accounts(), &out->service_accounts));
-    TRY(get_all(in.source_ranges(), &out->source_ranges));
-    TRY(spend<uint16_t>(in.ports_size()));
-    for (const uint32_t port : in.ports()) TRY(get_port(port, &out->ports.emplace_back()));
+    out->dry_run = in.dry_run();
+    return get_all(in.clauses(), &out->clauses);
+  }
+
+  Status get(const wire::PortMode& in, PortMode* out) {
+    TRY(get_port(in.port(), &out->port));
+    TRY(get_enum(in.mode(), PeerMode::kStrict, "peer mode", &out->mode));
+    out->source = in.source();
     return {};
   }
 
@@ -230,7 +263,11 @@ class Converter {
     TRY(get_enum(in.peer_mode(), PeerMode::kStrict, "peer mode", &out->peer_mode));
     TRY(get_enum(in.fail_mode(), FailMode::kOpen, "fail mode", &out->fail_mode));
     out->inbound_proxy = in.inbound_proxy();
-    return get_all(in.policies(), &out->policies);
+    out->peer_mode_source = in.peer_mode_source();
+    TRY(get_all(in.port_modes(), &out->port_modes));
+    TRY(spend<uint32_t>(in.rules_size()));
+    out->rules.assign(in.rules().begin(), in.rules().end());
+    return {};
   }
 
   Status get_head(const wire::Snapshot& in, Snapshot* out) {
@@ -267,7 +304,7 @@ class Reader {
   Status read(Snapshot* out) {
     while (const uint32_t tag = in_.ReadTag()) {
       const int field = WireFormatLite::GetTagFieldNumber(tag);
-      if (field < wire::Snapshot::kWorkloadsFieldNumber || field > wire::Snapshot::kLocalPodsFieldNumber) {
+      if (field < wire::Snapshot::kWorkloadsFieldNumber || field > wire::Snapshot::kPolicyRulesFieldNumber) {
         TRY(keep_head(tag));
         continue;
       }
@@ -311,8 +348,10 @@ class Reader {
       case wire::Snapshot::kGatewayListenersFieldNumber:
         return add<wire::GatewayListener>("gateway_listeners", element, kMaxGatewayListeners,
                                           &out->gateway_listeners);
-      default:
+      case wire::Snapshot::kLocalPodsFieldNumber:
         return add<wire::LocalPod>("local_pods", element, kMaxLocalPods, &out->local_pods);
+      default:
+        return add<wire::PolicyRule>("policy_rules", element, kMaxPolicyRules, &out->policy_rules);
     }
   }
 

@@ -93,7 +93,11 @@ void put(const RouteMatch& match, wire::RouteMatch* out);
 void put(const WeightedCluster& share, wire::WeightedCluster* out);
 void put(const Route& route, wire::Route* out);
 void put(const VirtualHost& host, wire::VirtualHost* out);
-void put(const PolicyRule& rule, wire::PolicyRule* out);
+void put(const StringPattern& pattern, wire::StringPattern* out);
+void put(const base::Cidr& range, wire::Cidr* out);
+void put(const PolicyMatch& match, wire::PolicyMatch* out);
+void put(const PolicyClause& clause, wire::PolicyClause* out);
+void put(const PortMode& mode, wire::PortMode* out);
 
 template <typename Item, typename Repeated>
 void put_all(const std::vector<Item>& items, Repeated* out) {
@@ -146,18 +150,47 @@ void put(const GatewayListener& listener, wire::GatewayListener* out) {
   out->set_route_table_plus_one(plus_one(listener.route_table));
 }
 
+void put(const StringPattern& pattern, wire::StringPattern* out) {
+  out->set_kind(static_cast<uint32_t>(pattern.kind));
+  out->set_value(pattern.value);
+}
+
+void put(const base::Cidr& range, wire::Cidr* out) {
+  out->set_address(address_bytes(range.address));
+  out->set_prefix_length(range.prefix_length);
+}
+
+void put(const PolicyMatch& match, wire::PolicyMatch* out) {
+  put_all(match.principals, out->mutable_principals());
+  put_all(match.not_principals, out->mutable_not_principals());
+  put_all(match.namespaces, out->mutable_namespaces());
+  put_all(match.not_namespaces, out->mutable_not_namespaces());
+  for (const auto& account : match.service_accounts) out->add_service_accounts(account);
+  for (const auto& account : match.not_service_accounts) out->add_not_service_accounts(account);
+  put_all(match.source_ranges, out->mutable_source_ranges());
+  put_all(match.not_source_ranges, out->mutable_not_source_ranges());
+  put_all(match.destination_ranges, out->mutable_destination_ranges());
+  put_all(match.not_destination_ranges, out->mutable_not_destination_ranges());
+  out->mutable_ports()->Add(match.ports.begin(), match.ports.end());
+  out->mutable_not_ports()->Add(match.not_ports.begin(), match.not_ports.end());
+}
+
+void put(const PolicyClause& clause, wire::PolicyClause* out) {
+  put_all(clause, out->mutable_matches());
+}
+
 void put(const PolicyRule& rule, wire::PolicyRule* out) {
   out->set_id(rule.id);
   out->set_source(rule.source);
   out->set_deny(rule.deny);
-  for (const auto& ns : rule.namespaces) out->add_namespaces(ns);
-  for (const auto& account : rule.service_accounts) out->add_service_accounts(account);
-  for (const auto& range : rule.source_ranges) {
-    auto* one = out->add_source_ranges();
-    one->set_address(address_bytes(range.address));
-    one->set_prefix_length(range.prefix_length);
-  }
-  for (const uint16_t port : rule.ports) out->add_ports(port);
+  out->set_dry_run(rule.dry_run);
+  put_all(rule.clauses, out->mutable_clauses());
+}
+
+void put(const PortMode& mode, wire::PortMode* out) {
+  out->set_port(mode.port);
+  out->set_mode(static_cast<uint32_t>(mode.mode));
+  out->set_source(mode.source);
 }
 
 void put(const LocalPod& pod, wire::LocalPod* out) {
@@ -165,7 +198,9 @@ void put(const LocalPod& pod, wire::LocalPod* out) {
   out->set_peer_mode(static_cast<uint32_t>(pod.peer_mode));
   out->set_fail_mode(static_cast<uint32_t>(pod.fail_mode));
   out->set_inbound_proxy(pod.inbound_proxy);
-  put_all(pod.policies, out->mutable_policies());
+  out->set_peer_mode_source(pod.peer_mode_source);
+  put_all(pod.port_modes, out->mutable_port_modes());
+  out->mutable_rules()->Add(pod.rules.begin(), pod.rules.end());
 }
 
 // One element of a top-level list, written as protobuf writes a repeated field: the whole tree never stands
@@ -208,6 +243,7 @@ std::string encode(const Snapshot& snapshot) {
   append<wire::GatewayListener>(wire::Snapshot::kGatewayListenersFieldNumber, snapshot.gateway_listeners,
                                 &out);
   append<wire::LocalPod>(wire::Snapshot::kLocalPodsFieldNumber, snapshot.local_pods, &out);
+  append<wire::PolicyRule>(wire::Snapshot::kPolicyRulesFieldNumber, snapshot.policy_rules, &out);
   out.Trim();
   return bytes;
 }

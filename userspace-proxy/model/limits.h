@@ -14,6 +14,7 @@ inline constexpr size_t kMaxClusters = 400'000;
 inline constexpr size_t kMaxRouteTables = 100'000;
 inline constexpr size_t kMaxGatewayListeners = 1024;
 inline constexpr size_t kMaxLocalPods = 4096;
+inline constexpr size_t kMaxPolicyRules = 100'000;
 inline constexpr size_t kMaxList = 100'000;  // elements of any nested list
 inline constexpr size_t kMaxName = 1024;     // names, hosts, labels; other text: kMaxText
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "userspace-proxy/base/address.h"
+#include "userspace-proxy/model/policy.h"
 
 namespace weft::model {
 
@@ -141,28 +142,17 @@ struct GatewayListener {
   auto operator<=>(const GatewayListener&) const = default;
 };
 
-// Layer-4 rule: DENY before ALLOW; a pod with any ALLOW rule refuses what none of them matches. Lists are OR, fields AND.
-struct PolicyRule {
-  uint32_t id = 0;                     // stable, named in refusals
-  std::string source;                  // object, rule index, file:line
-  bool deny = false;
-  std::vector<std::string> namespaces;       // of the proven source identity
-  std::vector<std::string> service_accounts; // "ns/sa"
-  std::vector<base::Cidr> source_ranges;
-  std::vector<uint16_t> ports;
-  auto operator<=>(const PolicyRule&) const = default;
-};
-
-enum class PeerMode : uint8_t { kPermissive, kStrict };
 enum class FailMode : uint8_t { kClosed, kOpen };
 
 // An enrolled pod of this node.
 struct LocalPod {
   uint32_t workload = kNone;
   PeerMode peer_mode = PeerMode::kPermissive;
+  std::string peer_mode_source;                // who says so; empty: the default
+  std::vector<PortMode> port_modes;            // by port, ascending, each once
   FailMode fail_mode = FailMode::kClosed;      // what new connections do while no proxy listens
   bool inbound_proxy = false;                  // every arrival goes through the proxy (L7 telemetry or policy asks)
-  std::vector<PolicyRule> policies;
+  std::vector<uint32_t> rules;                 // into Snapshot::policy_rules, in the order of their objects
   auto operator<=>(const LocalPod&) const = default;
 };
 
@@ -188,6 +178,7 @@ struct Snapshot {
   std::vector<GatewayListener> gateway_listeners;  // gateway role only
   uint32_t self = kNone;                           // gateway role: its own pod in `workloads`
   std::vector<LocalPod> local_pods;                // node role only
+  std::vector<PolicyRule> policy_rules;            // those that `local_pods` point at
 };
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "userspace-proxy/model/codec.h"
+#include "userspace-proxy/model/identity.h"
 #include "userspace-proxy/model/limits.h"
 
 namespace weft::model {
@@ -73,7 +74,8 @@ class Validator {
     TRY(check_list("clusters", all_.clusters, kMaxClusters));
     TRY(check_list("route_tables", all_.route_tables, kMaxRouteTables));
     TRY(check_list("gateway_listeners", all_.gateway_listeners, kMaxGatewayListeners));
-    return check_list("local_pods", all_.local_pods, kMaxLocalPods);
+    TRY(check_list("local_pods", all_.local_pods, kMaxLocalPods));
+    return check_list("policy_rules", all_.policy_rules, kMaxPolicyRules);
   }
 
  private:
@@ -170,15 +172,58 @@ class Validator {
   Status check(const LocalPod& pod) const {
     if (pod.workload >= all_.workloads.size())
       return broken(fmt::format("workload: {} is out of range", pod.workload));
-    return check_each("policies", pod.policies, [](const PolicyRule& rule) -> Status {
-      TRY(check_text("source", rule.source, kMaxText));
-      TRY(check_each("namespaces", rule.namespaces, check_bounded_name));
-      TRY(check_each("service_accounts", rule.service_accounts, check_bounded_name));
-      TRY(check_count("source_ranges", rule.source_ranges));
-      for (const auto& range : rule.source_ranges)
-        if (range.prefix_length > 128) return broken("source_ranges: a prefix over 128 bits");
-      return check_count("ports", rule.ports);
-    });
+    TRY(check_text("peer_mode_source", pod.peer_mode_source, kMaxText));
+    uint16_t last = 0;  // ascending, so that nobody has to guess which of two entries counts
+    TRY(check_each("port_modes", pod.port_modes, [&last](const PortMode& mode) -> Status {
+      if (mode.port <= last) return broken(fmt::format("port: {} after {}", mode.port, last));
+      last = mode.port;
+      return check_text("source", mode.source, kMaxText);
+    }));
+    TRY(check_count("rules", pod.rules));
+    for (const uint32_t rule : pod.rules)
+      if (rule >= all_.policy_rules.size())
+        return broken(
+            fmt::format("rules: {} is out of range, there are {}", rule, all_.policy_rules.size()));
+    return {};
+  }
+
+  static Status check(const PolicyRule& rule) {
+    if (rule.id == 0) return broken("id: 0");
+    TRY(check_text("source", rule.source, kMaxText));
+    return check_each("clauses", rule.clauses,
+                      [](const PolicyClause& clause) { return check_each("matches", clause, check_policy_match); });
+  }
+
+  static Status check_policy_match(const PolicyMatch& match) {
+    // It would mean "never" to one reader and "always" to the next.
+    if (match == PolicyMatch{}) return broken("match: says nothing");
+    TRY(check_each("principals", match.principals, check_pattern));
+    TRY(check_each("not_principals", match.not_principals, check_pattern));
+    TRY(check_each("namespaces", match.namespaces, check_pattern));
+    TRY(check_each("not_namespaces", match.not_namespaces, check_pattern));
+    TRY(check_each("service_accounts", match.service_accounts, check_account));
+    TRY(check_each("not_service_accounts", match.not_service_accounts, check_account));
+    for (const auto* ranges : {&match.source_ranges, &match.not_source_ranges, &match.destination_ranges,
+                               &match.not_destination_ranges}) {
+      TRY(check_count("ranges", *ranges));
+      for (const auto& range : *ranges)
+        if (range.prefix_length > 128) return broken("ranges: a prefix over 128 bits");
+    }
+    TRY(check_count("ports", match.ports));
+    return check_count("not_ports", match.not_ports);
+  }
+
+  static Status check_pattern(const StringPattern& pattern) {
+    if ((pattern.kind == StringPattern::Kind::kPresent) != pattern.value.empty())
+      return broken("value: only presence has an empty one");
+    return check_text("value", pattern.value, kMaxIdentity);
+  }
+
+  static Status check_account(const std::string& account) {
+    const size_t slash = account.find('/');
+    if (slash == std::string::npos || slash == 0 || slash + 1 == account.size())
+      return broken("name: not of the form namespace/account");
+    return check_name("name", account);
   }
 
   const Snapshot& all_;

@@ -7,10 +7,11 @@
 namespace weft::policy {
 
 // Who arrives at a pod. `proven` is the workload whose identity is proven (attested by the kernel or by TLS);
-// null is an anonymous peer, which matches no rule that names identities.
+// null is an anonymous peer, which misses every positive list of identities and passes every negative one.
 struct Peer {
   base::Address address;
   const model::Workload* proven = nullptr;
+  base::Address destination;  // the pod's address that was called
 };
 
 struct Verdict {
@@ -22,13 +23,14 @@ struct Verdict {
     kStrictAnonymous,  // the pod wants proven peers only
   };
   Reason reason = Reason::kNoRules;
-  const model::PolicyRule* rule = nullptr;  // the rule that decided, into the LocalPod; null when none did
+  const model::PolicyRule* rule = nullptr;  // the rule that decided, into the Snapshot; null when none did
 
   [[nodiscard]] bool allows() const { return reason == Reason::kNoRules || reason == Reason::kAllowed; }
 };
 
 // Pure. The same order as the kernel half: strict mode, then DENY, then ALLOW.
-[[nodiscard]] Verdict judge(const model::LocalPod& pod, const Peer& peer, uint16_t port);
+[[nodiscard]] Verdict judge(const model::Snapshot& snapshot, const model::LocalPod& pod, const Peer& peer,
+                            uint16_t port);
 
 // For the record of a refusal: "rule 17 (AuthorizationPolicy dev/deny rules[0])", "no ALLOW rule matches".
 [[nodiscard]] std::string describe(const Verdict& verdict);

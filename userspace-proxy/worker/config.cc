@@ -10,16 +10,16 @@ std::shared_ptr<const Config> Config::build(model::SnapshotPtr snapshot) {
 }
 
 policy::Verdict judge(const Config& config, const identify::ConnInfo& info, uint32_t destination,
-                      uint16_t port) {
+                      const base::SocketAddress& target) {
   const auto* pod = config.index->local_pod(destination);
   if (pod == nullptr) return {};
   const bool outbound = info.kind == listen::Kind::kOutbound;
   const uint32_t source =
       outbound ? config.index->workload_named(info.pod) : config.index->workload_at(info.peer.address);
-  policy::Peer peer{.address = info.peer.address};
+  policy::Peer peer{.address = info.peer.address, .destination = target.address};
   if (source != model::kNone && config.index->local_pod(source) != nullptr)
     peer.proven = &config.index->snapshot().workloads[source];
-  return policy::judge(*pod, peer, port);
+  return policy::judge(config.index->snapshot(), *pod, peer, target.port);
 }
 
 }  // namespace weft::worker

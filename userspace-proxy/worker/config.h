@@ -18,7 +18,7 @@ struct Config {
 
 using ConfigPtr = std::shared_ptr<const Config>;
 
-// Whether policy lets this layer-4 connection live. `destination` is the workload dialled; rules exist for
+// Whether policy lets this layer-4 connection live. `destination` is the workload dialled, `target` its address; rules exist for
 // pods of this node only, anything else is allowed here and judged at its own node.
 //
 // Who the source is: outbound, the pod itself, since only it can reach its listener. Inbound, the kernel half
@@ -26,6 +26,6 @@ using ConfigPtr = std::shared_ptr<const Config>;
 // pod of this node for what the kernel attested. So this verdict can only refuse more than the kernel did,
 // never less.
 [[nodiscard]] policy::Verdict judge(const Config& config, const identify::ConnInfo& info,
-                                    uint32_t destination, uint16_t port);
+                                    uint32_t destination, const base::SocketAddress& target);
 
 }  // namespace weft::worker

@@ -33,7 +33,7 @@ void Layer4::start(const Config& config) {
     ++tools_.recorder.counters().relay_no_endpoint;
     return close_source(Flag::kNoHealthyEndpoint, "the service has no endpoint");
   }
-  const auto verdict = judge(config, info_, destination_, target_.port);
+  const auto verdict = judge(config, info_, destination_, target_);
   if (!verdict.allows()) return refuse(verdict);
   dial();
 }
@@ -90,7 +90,7 @@ void Layer4::on_relay_end(relay::Relay& relay) {
 void Layer4::judge_again(const Config& config) {
   if (step_ == Step::kOver) return;
   const uint32_t destination = config.index->workload_at(target_.address);
-  const auto verdict = judge(config, info_, destination, target_.port);
+  const auto verdict = judge(config, info_, destination, target_);
   if (verdict.allows()) return;
   ++tools_.recorder.counters().policy_cut;
   cut_because_ = "policy: " + policy::describe(verdict);

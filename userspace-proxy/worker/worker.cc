@@ -93,7 +93,7 @@ void Worker::answer_self_test(base::Transport& transport) {
 }
 
 std::string Worker::reason_of_kernel(const identify::ConnInfo& info) const {
-  const auto verdict = judge(*config_, info, info.destination, info.original.port);
+  const auto verdict = judge(*config_, info, info.destination, info.original);
   return verdict.allows() ? "policy: refused by the kernel half" : "policy: " + policy::describe(verdict);
 }
 

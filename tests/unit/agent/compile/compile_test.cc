@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/compile_fixture.h"
+#include "tests/support/policy_builders.h"
 
 namespace weft::compile {
 namespace {
@@ -56,7 +57,8 @@ TEST(Compile, ALocalPodCarriesItsIdentityModesAndListenerSlots) {
 TEST(Compile, PolicyOfALocalPodIsKnownAtItsWorkloadToo) {
   model::Snapshot snapshot;
   const uint32_t workload = add_workload(snapshot, "a", {"10.1.0.1"});
-  add_local_pod(snapshot, workload).policies = {{.id = 9, .source = "rule", .namespaces = {"ops"}}};
+  add_local_pod(snapshot, workload);
+  test::give_rules(snapshot, 0, {test::rule(9, false, {.namespaces = test::patterns({"ops"})})});
   Ids ids;
   const Tables tables = compile(snapshot, ids);
   EXPECT_EQ(tables.policies.size(), 1U);

@@ -2,6 +2,7 @@
 
 #include "agent/compile/compile.h"
 #include "tests/support/compile_fixture.h"
+#include "tests/support/policy_builders.h"
 
 namespace weft::compile {
 namespace {
@@ -92,10 +93,10 @@ TEST(Diff, PolicyEntriesComeBeforeTheFlagsThatNeedThemAndGoAfterThem) {
   Ids ids;
   FakeKernel kernel;
   model::Snapshot with;
-  add_local_pod(with, add_workload(with, "a", {"10.1.0.1"})).policies = {
-      {.id = 9, .source = "r", .namespaces = {"x"}}};
+  add_local_pod(with, add_workload(with, "a", {"10.1.0.1"}));
+  test::give_rules(with, 0, {test::rule(9, false, {.namespaces = test::patterns({"x"})})});
   model::Snapshot without = with;
-  without.local_pods[0].policies.clear();
+  without.local_pods[0].rules.clear();
   const Tables before = applied(kernel, {}, compile(without, ids));
   Changes coming, going;
   const Tables between = applied(kernel, before, compile(with, ids), &coming);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/object_builders.h"
+#include "tests/support/policy_builders.h"
 #include "tests/support/state_world.h"
 
 namespace weft::test {
@@ -29,10 +30,9 @@ TEST(NamespacePolicy, ReadsBothModes) {
 TEST(NamespacePolicy, NamespacesAndRangesOfOneListAreAlternatives) {
   const auto got = policy({{"weft.mesh/allow-from", "dev, istio-system,10.0.0.0/8 , fd00::/8"}});
   ASSERT_EQ(got.rules.size(), 2u);
-  EXPECT_EQ(got.rules[0].namespaces, (std::vector<std::string>{"dev", "istio-system"}));
-  EXPECT_TRUE(got.rules[0].source_ranges.empty());
-  EXPECT_EQ(got.rules[1].source_ranges.size(), 2u);
-  EXPECT_TRUE(got.rules[1].namespaces.empty());
+  EXPECT_EQ(got.rules[0].clauses[0][0], (model::PolicyMatch{.namespaces = test::patterns({"dev", "istio-system"})}));
+  EXPECT_EQ(got.rules[1].clauses[0][0].source_ranges.size(), 2u);
+  EXPECT_TRUE(got.rules[1].clauses[0][0].namespaces.empty());
   EXPECT_FALSE(got.rules[0].deny);
   EXPECT_NE(got.rules[0].id, got.rules[1].id);
 }
@@ -53,8 +53,7 @@ TEST(NamespacePolicy, AListThatCannotBeReadRefusesEverything) {
       EXPECT_EQ(got.findings[0].severity, objects::Severity::kError);
       ASSERT_EQ(got.rules.size(), 1u) << text;
       EXPECT_TRUE(got.rules[0].deny);
-      EXPECT_TRUE(got.rules[0].namespaces.empty() && got.rules[0].source_ranges.empty() &&
-                  got.rules[0].ports.empty());
+      EXPECT_TRUE(got.rules[0].clauses.empty()) << "it speaks of everybody";
     }
   }
 }
@@ -77,9 +76,11 @@ TEST(NamespacePolicy, ReachesEveryEnrolledPodOfTheNamespaceAndNoOther) {
   const model::Snapshot& now = world.look();
   ASSERT_EQ(now.local_pods.size(), 2u);
   EXPECT_EQ(now.workloads[now.local_pods[0].workload].name, "a");
-  EXPECT_EQ(now.local_pods[0].policies.size(), 1u);
+  ASSERT_EQ(now.local_pods[0].rules.size(), 1u);
+  EXPECT_TRUE(now.policy_rules.at(now.local_pods[0].rules[0]).deny);
   EXPECT_EQ(now.local_pods[0].peer_mode, model::PeerMode::kStrict);
-  EXPECT_TRUE(now.local_pods[1].policies.empty());
+  EXPECT_TRUE(now.local_pods[0].peer_mode_source.starts_with("Namespace dev annotation weft.mesh/peer-mode"));
+  EXPECT_TRUE(now.local_pods[1].rules.empty());
   EXPECT_EQ(now.local_pods[1].peer_mode, model::PeerMode::kPermissive);
 }
 

@@ -32,7 +32,7 @@ TEST(CodecTest, the_bytes_are_an_ordinary_protobuf_message) {
   wire::Snapshot message;
   ASSERT_TRUE(message.ParseFromString(encode(test::full_snapshot())));
   EXPECT_EQ(message.workloads(0).name(), "web-1");
-  EXPECT_EQ(message.local_pods(0).policies(0).ports(1), 443u);
+  EXPECT_EQ(message.policy_rules(0).clauses(0).matches(0).ports(1), 443u);
 }
 
 TEST(CodecTest, an_index_out_of_range_is_named) {
@@ -66,12 +66,35 @@ TEST(CodecTest, empty_names_long_texts_and_port_zero_are_named) {
   EXPECT_EQ(refusal_of(s), "snapshot: gateway_listeners[0].bind_port: 0");
 }
 
+TEST(CodecTest, a_policy_that_two_readers_could_read_in_two_ways_is_refused) {
+  Snapshot s = test::full_snapshot();
+  s.policy_rules[0].clauses[0][1] = {};
+  EXPECT_EQ(refusal_of(s), "snapshot: policy_rules[0].clauses[0].matches[1].match: says nothing");
+  s = test::full_snapshot();
+  s.policy_rules[0].clauses[0][0].principals[0].value.clear();
+  EXPECT_EQ(refusal_of(s),
+            "snapshot: policy_rules[0].clauses[0].matches[0].principals[0].value: only presence has an empty one");
+  s = test::full_snapshot();
+  s.policy_rules[0].clauses[0][0].service_accounts[0] = "web";
+  EXPECT_NE(refusal_of(s).find("service_accounts[0].name: not of the form namespace/account"), std::string::npos)
+      << refusal_of(s);
+  s = test::full_snapshot();
+  s.policy_rules[1].id = 0;
+  EXPECT_EQ(refusal_of(s), "snapshot: policy_rules[1].id: 0");
+  s = test::full_snapshot();
+  s.local_pods[0].rules = {2};
+  EXPECT_EQ(refusal_of(s), "snapshot: local_pods[0].rules: 2 is out of range, there are 2");
+  s = test::full_snapshot();
+  s.local_pods[0].port_modes.push_back(s.local_pods[0].port_modes[0]);
+  EXPECT_EQ(refusal_of(s), "snapshot: local_pods[0].port_modes[1].port: 8080 after 8080");
+}
+
 TEST(CodecTest, another_format_number_is_refused) {
   wire::Snapshot message;
   message.set_format(kSnapshotFormat + 1);
   const auto decoded = decode(message.SerializeAsString());
   ASSERT_FALSE(decoded);
-  EXPECT_EQ(decoded.error().what, "snapshot: format 2, this program reads 1");
+  EXPECT_EQ(decoded.error().what, "snapshot: format 3, this program reads 2");
 }
 
 TEST(CodecTest, an_address_of_a_strange_length_and_an_unknown_enum_are_named) {

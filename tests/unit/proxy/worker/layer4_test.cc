@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/fake_transport.h"
+#include "tests/support/policy_builders.h"
 #include "userspace-proxy/observe/access_log.h"
 
 namespace weft::worker {
@@ -154,8 +155,8 @@ TEST_F(Layer4Test, an_arrival_is_delivered_from_the_clients_address) {
 }
 
 TEST_F(Layer4Test, a_refused_arrival_is_reset_before_anything_is_dialled) {
-  snapshot.local_pods[0].policies = {
-      {.id = 9, .source = "AuthorizationPolicy dev/no rules[0]", .deny = true, .ports = {8080}}};
+  test::give_rules(snapshot, 0, {test::rule(9, true, {.ports = {8080}})});
+  snapshot.policy_rules[0].source = "AuthorizationPolicy dev/no rules[0]";
   begin(listen::Kind::kInbound, "10.0.1.1:8080", "10.0.2.1:5000");
   EXPECT_TRUE(source.saw_reset);
   EXPECT_EQ(dialer.handler, nullptr);
@@ -166,7 +167,7 @@ TEST_F(Layer4Test, a_refused_arrival_is_reset_before_anything_is_dialled) {
 
 TEST_F(Layer4Test, a_new_policy_cuts_a_connection_that_runs_or_is_being_dialled) {
   auto next = snapshot;
-  next.local_pods[0].policies = {{.id = 9, .source = "no", .deny = true}};
+  test::give_rules(next, 0, {test::rule(9, true)});
   const auto config = Config::build(std::make_shared<const model::Snapshot>(next));
   begin(listen::Kind::kInbound, "10.0.1.1:8080", "10.0.2.1:5000");
   connected();
