@@ -1,0 +1,44 @@
+#pragma once
+#include <array>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "userspace-proxy/base/loop.h"
+#include "userspace-proxy/h2/pool.h"
+#include "userspace-proxy/hbone/limits.h"
+#include "userspace-proxy/observe/counters.h"
+
+namespace weft::hbone {
+
+// Frames and control answers gathered for one write: four TLS records, and room for the frame that crosses the mark.
+struct OutBlock {
+  static constexpr size_t kHigh = 64 * 1024;
+  static constexpr size_t kRoom = kHigh + 24 * 1024;
+  std::array<char, kRoom> bytes;
+};
+
+// What all tunnels of a worker share. One per worker, in its thread; outlives them and their streams.
+struct Engine {
+  Engine(base::Loop& its_loop, observe::Counters& its_counters, Limits its_limits = {})
+      : loop(its_loop), counters(its_counters), limits(its_limits) {}
+
+  static constexpr size_t kReadBlock = 64 * 1024;
+  // Bytes that came in with the block under work, not yet taken by their stream: a list per stream.
+  struct Fresh {
+    std::string_view bytes;
+    uint32_t next;
+  };
+
+  base::Loop& loop;
+  observe::Counters& counters;
+  const Limits limits;
+  h2::Pool<h2::ChainBlock> held{256};
+  h2::Pool<OutBlock> out{16};
+  std::unique_ptr<char[]> read_block = std::make_unique_for_overwrite<char[]>(kReadBlock);
+  bool read_block_busy = false;
+  std::vector<Fresh> fresh;
+};
+
+}  // namespace weft::hbone
