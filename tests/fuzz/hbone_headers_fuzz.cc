@@ -12,7 +12,10 @@ namespace {
 
 void check_authority(std::string_view text) {
   const auto read = parse_authority(text);
-  if (!read) return CHECK(!read.error().what.empty());
+  if (!read) {
+    CHECK(!read.error().what.empty());
+    return;
+  }
   CHECK(read->port != 0 && read->host.size() <= kMaxHost);
   const auto again = parse_authority(read->to_string());
   CHECK(again && *again == *read);
