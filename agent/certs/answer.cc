@@ -45,16 +45,18 @@ std::expected<Chain, Refused> read_chain(const Answer& answer) {
   Chain chain;
   for (size_t i = 0; i + 1 < answer.elements.size(); ++i) {
     auto one = read_strict(answer.elements[i], Roots::kMost);
-    if (!one) return refuse(Refusal::kUnreadable, fmt::format("element {} of the chain: {}", i, one.error().what));
+    if (!one)
+      return refuse(Refusal::kUnreadable, fmt::format("element {} of the chain: {}", i, one.error().what));
     if (one->size() != 1)
-      return refuse(Refusal::kNotOne, fmt::format("element {} of the chain holds {} certificates", i, one->size()));
+      return refuse(Refusal::kNotOne,
+                    fmt::format("element {} of the chain holds {} certificates", i, one->size()));
     chain.push_back(std::move(one->front()));
   }
   return chain;
 }
 
-std::expected<void, Refused> check_leaf(X509& leaf, const model::SpiffeId& identity, std::string_view request_der,
-                                        base::WallTime now) {
+std::expected<void, Refused> check_leaf(X509& leaf, const model::SpiffeId& identity,
+                                        std::string_view request_der, base::WallTime now) {
   const auto request = read_request(request_der);
   if (!request || X509_check_private_key(&leaf, X509_REQ_get0_pubkey(request->get())) != 1) {
     (void)grpc::openssl_error();
@@ -63,8 +65,8 @@ std::expected<void, Refused> check_leaf(X509& leaf, const model::SpiffeId& ident
   const auto uris = uris_of(leaf);
   if (uris.size() != 1 || uris.front() != identity.to_string())
     return refuse(Refusal::kOtherIdentity,
-                  fmt::format("asked for {}, the certificate names {} URIs, the first \"{}\"", identity.to_string(),
-                              uris.size(), uris.empty() ? "" : shown(uris.front())));
+                  fmt::format("asked for {}, the certificate names {} URIs, the first \"{}\"",
+                              identity.to_string(), uris.size(), uris.empty() ? "" : shown(uris.front())));
   if (X509_check_purpose(&leaf, X509_PURPOSE_SSL_CLIENT, 0) != 1 ||
       X509_check_purpose(&leaf, X509_PURPOSE_SSL_SERVER, 0) != 1)
     return refuse(Refusal::kWrongUse, "the certificate does not serve for both ends of a connection");
@@ -114,7 +116,8 @@ std::expected<Certificate, Refused> check_answer(const Answer& answer, const mod
                                                  std::string_view request_der, base::WallTime now,
                                                  const Roots* anchors) {
   if (answer.elements.size() < 2) return refuse(Refusal::kNoRoot, "the answer holds no chain with its root");
-  if (answer.elements.size() > kMostElements) return refuse(Refusal::kUnreadable, "the answer's chain is too long");
+  if (answer.elements.size() > kMostElements)
+    return refuse(Refusal::kUnreadable, "the answer's chain is too long");
   auto roots = Roots::parse(answer.elements.back());
   // Where the last element is no authority's the CA has left the root out.
   if (!roots) return refuse(Refusal::kNoRoot, "the answer's roots: " + roots.error().what);
@@ -124,10 +127,12 @@ std::expected<Certificate, Refused> check_answer(const Answer& answer, const mod
   if (auto fits = check_leaf(leaf, identity, request_der, now); !fits) return std::unexpected(fits.error());
   const Roots& believed = anchors != nullptr ? *anchors : **roots;
   if (auto judged = believed.judge(leaf, between(*chain), now); !judged)
-    return refuse(Refusal::kUnknownAuthority,
-                  "the CA signs with an authority that the trust bundle does not hold: " + judged.error().what);
+    return refuse(
+        Refusal::kUnknownAuthority,
+        "the CA signs with an authority that the trust bundle does not hold: " + judged.error().what);
   Certificate out{written(*chain), begin_of(leaf), end_of(leaf), std::move(*roots)};
-  if (out.chain.size() > model::kMaxChainBytes) return refuse(Refusal::kUnreadable, "the answer's chain is too long");
+  if (out.chain.size() > model::kMaxChainBytes)
+    return refuse(Refusal::kUnreadable, "the answer's chain is too long");
   return out;
 }
 

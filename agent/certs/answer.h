@@ -40,8 +40,8 @@ struct Certificate {
 // `anchors` null: the roots of the answer itself are what is believed.
 [[nodiscard]] std::expected<Certificate, Refused> check_answer(const Answer& answer,
                                                                const model::SpiffeId& identity,
-                                                               std::string_view request_der, base::WallTime now,
-                                                               const Roots* anchors);
+                                                               std::string_view request_der,
+                                                               base::WallTime now, const Roots* anchors);
 
 // Whether a chain that was taken earlier still leads to one of `roots`. REQUIRES: Certificate::chain.
 [[nodiscard]] bool is_believed(const std::string& chain, const Roots& roots, base::WallTime now);

@@ -13,9 +13,9 @@
 
 namespace weft::certs {
 
-// Owner: the room's Service, in whose thread all calls are made. Threads: as many as there ever were asks at one
-// time, at most `most`; `done` is called in one of them, once for every ask but those that stop() finds waiting.
-// Lifetime: the destructor stops, which takes as long as the calls that are under way (kAskTimeout).
+// Owner: the room's Service, in whose thread all calls are made. Threads: as many as there ever were asks at
+// one time, at most `most`; `done` is called in one of them, once for every ask but those that stop() finds
+// waiting. Lifetime: the destructor stops, which takes as long as the calls that are under way (kAskTimeout).
 class Clerks {
  public:
   using Done = std::function<void(uint64_t ask, base::Result<Answer> answer)>;

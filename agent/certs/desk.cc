@@ -36,10 +36,11 @@ void Desk::enter(Slot& slot, Step step) {
   if (step == Step::kRest) slot.request.clear();
 }
 
-// Above every number of an agent before this one (microseconds since 1970): the proxies live on, and to them a
-// key id grows.
+// Above every number of an agent before this one (microseconds since 1970): the proxies live on, and to them
+// a key id grows.
 uint64_t Desk::next_key_id() {
-  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(clock_.wall_now().time_since_epoch());
+  const auto micros =
+      std::chrono::duration_cast<std::chrono::microseconds>(clock_.wall_now().time_since_epoch());
   last_key_ = std::max(last_key_ + 1, static_cast<uint64_t>(micros.count()));
   return last_key_;
 }
@@ -153,8 +154,13 @@ RootsPtr Desk::take_certificate(const SlotKey& key, Slot& slot, Certificate cert
   slot.failed = false;
   slot.last_error.clear();
   const auto [begin, end] = std::pair(certificate.not_before, certificate.not_after);
-  slot.held = Held{slot.key_id, certificate.chain, begin, end, renewal_time(begin, end, now, chance_()),
-                   alarm_time(begin, end), clock_.now()};
+  slot.held = Held{slot.key_id,
+                   certificate.chain,
+                   begin,
+                   end,
+                   renewal_time(begin, end, now, chance_()),
+                   alarm_time(begin, end),
+                   clock_.now()};
   doors_.give_certificate(key.proxy, key.identity, slot.key_id, std::move(certificate.chain));
   return certificate.roots;
 }
@@ -178,8 +184,9 @@ void Desk::expire(const SlotKey& key, Slot& slot) {
   slot.priority = std::max(slot.priority, Priority::kWarmUp);
   if (slot.last_error.empty()) slot.last_error = "the CA has not answered in time";
   spdlog::error("certs: {}: the certificate has expired: {}", key.identity.to_string(), slot.last_error);
-  doors_.tell_failure(key.proxy, {key.identity, ("the certificate has expired: " + slot.last_error)
-                                                    .substr(0, model::kMaxRefusal)});
+  doors_.tell_failure(
+      key.proxy,
+      {key.identity, ("the certificate has expired: " + slot.last_error).substr(0, model::kMaxRefusal)});
   // Of back-off and expiry the earlier: from here on every second counts again.
   if (const auto pause = pauses_.find(key.identity); pause != pauses_.end()) pause->second = {};
 }
@@ -197,7 +204,8 @@ void Desk::watch_ages() {
     } else if (wall >= slot.held->alarm_at && !slot.held->alarmed) {
       slot.held->alarmed = true;
       ++counters_.near_expiry;
-      spdlog::warn("certs: {}: less than a fifth of the certificate's life is left: {}", key.identity.to_string(),
+      spdlog::warn("certs: {}: less than a fifth of the certificate's life is left: {}",
+                   key.identity.to_string(),
                    slot.last_error.empty() ? "it is being renewed" : slot.last_error);
     }
   }
@@ -242,7 +250,8 @@ void Desk::start_asking() {
       const Slot& slot = entry.second;
       if (slot.step != Step::kQueued) continue;
       if (next != nullptr && slot.priority < next->second.priority) continue;
-      if (next != nullptr && slot.priority == next->second.priority && slot.since >= next->second.since) continue;
+      if (next != nullptr && slot.priority == next->second.priority && slot.since >= next->second.since)
+        continue;
       next = &entry;
     }
     if (next == nullptr) return;

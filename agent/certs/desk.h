@@ -1,6 +1,6 @@
 #pragma once
-// Which certificate is asked for when: the rotation of every identity of this node, for every proxy that serves
-// it. Rules: reference identity.md 4.
+// Which certificate is asked for when: the rotation of every identity of this node, for every proxy that
+// serves it. Rules: reference identity.md 4.
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -54,31 +54,31 @@ struct IdentityStatus {
   model::SpiffeId identity;
   publish::ProxyId proxy = 0;
   State state = State::kPending;
-  bool under_way = false;  // a new one is being had
-  uint64_t key_id = 0;     // of the certificate in force
+  bool under_way = false;                                // a new one is being had
+  uint64_t key_id = 0;                                   // of the certificate in force
   base::WallTime not_before{}, not_after{}, renew_at{};  // kValid only
-  std::string last_error;  // of the newest attempt; empty: it went well
+  std::string last_error;                                // of the newest attempt; empty: it went well
   uint64_t requests = 0, failures = 0;
 };
 
 struct DeskCounters {
   uint64_t asked = 0, issued = 0;
-  std::array<uint64_t, 10> ask_failures{};          // by base::ErrorKind of the CaClient
+  std::array<uint64_t, 10> ask_failures{};            // by base::ErrorKind of the CaClient
   std::array<uint64_t, kRefusals> answers_refused{};  // by Refusal
-  uint64_t answers_late = 0;       // for a proxy or an identity that is gone
-  uint64_t keys_late = 0;          // a proxy made no key in time
-  uint64_t requests_malformed = 0; // a proxy's certificate request that is none
-  uint64_t requests_foreign = 0;   // ... for an identity that is not of this node
-  uint64_t requests_stale = 0;     // ... nobody has asked for, or not any more
-  uint64_t needs_foreign = 0;      // a connection's wish for an identity that is not of this node
-  uint64_t expired = 0;            // certificates that ended before there was another
-  uint64_t near_expiry = 0;        // ... whose last fifth began so
-  uint64_t forgotten = 0;          // identities whose last pod left
-  uint64_t disbelieved = 0;        // certificates renewed because the trust bundle no longer holds their root
+  uint64_t answers_late = 0;                          // for a proxy or an identity that is gone
+  uint64_t keys_late = 0;                             // a proxy made no key in time
+  uint64_t requests_malformed = 0;                    // a proxy's certificate request that is none
+  uint64_t requests_foreign = 0;                      // ... for an identity that is not of this node
+  uint64_t requests_stale = 0;                        // ... nobody has asked for, or not any more
+  uint64_t needs_foreign = 0;  // a connection's wish for an identity that is not of this node
+  uint64_t expired = 0;        // certificates that ended before there was another
+  uint64_t near_expiry = 0;    // ... whose last fifth began so
+  uint64_t forgotten = 0;      // identities whose last pod left
+  uint64_t disbelieved = 0;    // certificates renewed because the trust bundle no longer holds their root
 };
 
-// Pure: no clock, socket or thread of its own. Owner: the room's Service. Thread: its loop's. After every call
-// but the const ones the owner calls turn(), and again when the time that it returned has passed.
+// Pure: no clock, socket or thread of its own. Owner: the room's Service. Thread: its loop's. After every
+// call but the const ones the owner calls turn(), and again when the time that it returned has passed.
 class Desk {
  public:
   // `chance` yields numbers in [0, 1).
@@ -126,11 +126,11 @@ class Desk {
   struct Slot {
     Step step = Step::kRest;
     Priority priority = Priority::kWarmUp;
-    uint64_t key_id = 0;      // of the key under way
-    base::Instant since{};    // of this step; orders those that wait
-    std::string request;      // kQueued, kAsked: DER
-    std::optional<Held> held; // the certificate in force
-    bool failed = false;      // the newest attempt brought none and there is none
+    uint64_t key_id = 0;       // of the key under way
+    base::Instant since{};     // of this step; orders those that wait
+    std::string request;       // kQueued, kAsked: DER
+    std::optional<Held> held;  // the certificate in force
+    bool failed = false;       // the newest attempt brought none and there is none
     std::string last_error;
     uint64_t requests = 0, failures = 0;
   };

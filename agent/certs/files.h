@@ -6,7 +6,8 @@
 
 namespace weft::certs {
 
-// The whole of a regular file. kLimit: more than `most` bytes; kInvalid: no regular file (a pipe would block).
+// The whole of a regular file. kLimit: more than `most` bytes; kInvalid: no regular file (a pipe would
+// block).
 [[nodiscard]] base::Result<std::string> read_bounded(const std::string& path, size_t most);
 
 }  // namespace weft::certs

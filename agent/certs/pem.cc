@@ -61,7 +61,8 @@ base::Result<std::vector<grpc::CertificatePtr>> read_strict(std::string_view pem
   for (;;) {
     Block block;
     if (PEM_read_bio(bio.get(), &block.name, &block.header, &block.data, &block.size) != 1) break;
-    if (certificates.size() == most) return base::fail(ErrorKind::kLimit, "too many certificates in one text");
+    if (certificates.size() == most)
+      return base::fail(ErrorKind::kLimit, "too many certificates in one text");
     TRY_ASSIGN(auto certificate, read_block(block));
     certificates.push_back(std::move(certificate));
   }
@@ -88,7 +89,8 @@ base::Result<grpc::RequestPtr> read_request(std::string_view der) {
   const unsigned char* end = at + der.size();
   ERR_clear_error();
   grpc::RequestPtr request(d2i_X509_REQ(nullptr, &at, static_cast<long>(der.size())));
-  if (!request || at != end) return grpc::fail_openssl(ErrorKind::kInvalid, "the certificate request is no PKCS#10");
+  if (!request || at != end)
+    return grpc::fail_openssl(ErrorKind::kInvalid, "the certificate request is no PKCS#10");
   EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
   if (key == nullptr || X509_REQ_verify(request.get(), key) != 1)
     return grpc::fail_openssl(ErrorKind::kInvalid, "the certificate request is not signed with its own key");

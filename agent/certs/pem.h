@@ -12,9 +12,9 @@
 
 namespace weft::certs {
 
-// At least one and at most `most` certificates, at most model::kMaxChainBytes of PEM. Text around the blocks is
-// passed over (RFC 7468, 2); a block of any other kind (a private key above all), one that is not X.509 to its
-// last byte, or one that does not end is kInvalid.
+// At least one and at most `most` certificates, at most model::kMaxChainBytes of PEM. Text around the blocks
+// is passed over (RFC 7468, 2); a block of any other kind (a private key above all), one that is not X.509 to
+// its last byte, or one that does not end is kInvalid.
 [[nodiscard]] base::Result<std::vector<grpc::CertificatePtr>> read_strict(std::string_view pem, size_t most);
 
 [[nodiscard]] base::WallTime begin_of(const X509& certificate);

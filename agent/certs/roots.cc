@@ -50,7 +50,8 @@ base::Result<RootsPtr> Roots::parse(std::string_view pem) {
     else
       ++roots->left_out_;
   }
-  if (roots->count_ == 0) return base::fail(base::ErrorKind::kInvalid, "no certificate of an authority in the text");
+  if (roots->count_ == 0)
+    return base::fail(base::ErrorKind::kInvalid, "no certificate of an authority in the text");
   roots->fingerprint_ = fingerprint_of(roots->pem_);
   return RootsPtr(std::move(roots));
 }
@@ -62,7 +63,8 @@ base::Status Roots::judge(X509& leaf, const std::vector<X509*>& between, base::W
   for (X509* certificate : between) CHECK(sk_X509_push(stack.get(), certificate) > 0);
   CHECK(X509_STORE_CTX_init(context.get(), store_.get(), &leaf, stack.get()) == 1);
   X509_STORE_CTX_set_flags(context.get(), X509_V_FLAG_PARTIAL_CHAIN);
-  X509_STORE_CTX_set_time(context.get(), 0, std::chrono::floor<std::chrono::seconds>(when).time_since_epoch().count());
+  X509_STORE_CTX_set_time(context.get(), 0,
+                          std::chrono::floor<std::chrono::seconds>(when).time_since_epoch().count());
   if (X509_verify_cert(context.get()) == 1) return {};
   const int error = X509_STORE_CTX_get_error(context.get());
   (void)grpc::openssl_error();  // said by the context already

@@ -15,7 +15,8 @@ base::Nanos scaled(base::Nanos span, double factor) {
 }  // namespace
 
 base::Nanos pause_after(unsigned failures, double chance) {
-  const base::Nanos plain = std::min<base::Nanos>(kFirstPause * (int64_t{1} << std::min(failures, 10u)), kLongestPause);
+  const base::Nanos plain =
+      std::min<base::Nanos>(kFirstPause * (int64_t{1} << std::min(failures, 10u)), kLongestPause);
   return std::min<base::Nanos>(scaled(plain, 0.8 + 0.4 * chance), kLongestPause);
 }
 

@@ -8,10 +8,11 @@ namespace weft::certs {
 // before this one.
 [[nodiscard]] base::Nanos pause_after(unsigned failures, double chance);
 
-// Half of the validity after its begin, +-10 % so that a node's reboot does not make its pods renew in step for
-// ever. CAs date certificates back by minutes: where that leaves less than a third of the remaining life before
-// the renewal (certificates of some minutes), it is a third of the remaining life from now.
-[[nodiscard]] base::WallTime renewal_time(base::WallTime begin, base::WallTime end, base::WallTime now, double chance);
+// Half of the validity after its begin, +-10 % so that a node's reboot does not make its pods renew in step
+// for ever. CAs date certificates back by minutes: where that leaves less than a third of the remaining life
+// before the renewal (certificates of some minutes), it is a third of the remaining life from now.
+[[nodiscard]] base::WallTime renewal_time(base::WallTime begin, base::WallTime end, base::WallTime now,
+                                          double chance);
 
 // The last fifth of a certificate's life: somebody should know that it has not been renewed.
 [[nodiscard]] base::WallTime alarm_time(base::WallTime begin, base::WallTime end);

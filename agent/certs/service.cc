@@ -6,7 +6,8 @@
 namespace weft::certs {
 namespace {
 
-void add_identity(const model::Workload& workload, const model::Settings& settings, std::set<model::SpiffeId>* into) {
+void add_identity(const model::Workload& workload, const model::Settings& settings,
+                  std::set<model::SpiffeId>* into) {
   auto identity = model::SpiffeId::parse(model::identity_of(workload, settings));
   if (identity)
     into->insert(std::move(*identity));
@@ -31,7 +32,8 @@ Service::Service(base::Loop& loop, publish::Publisher& publisher, std::unique_pt
       publisher_(publisher),
       client_(std::move(client)),
       options_(std::move(options)),
-      bundle_(options_.root_file.empty() ? TrustBundle::Source::kAnswers : TrustBundle::Source::kFile, loop.clock()),
+      bundle_(options_.root_file.empty() ? TrustBundle::Source::kAnswers : TrustBundle::Source::kFile,
+              loop.clock()),
       desk_(*this, loop.clock(), [this] { return std::uniform_real_distribution<double>(0, 1)(random_); }),
       turn_timer_(loop.timers(), [this] { turn(); }),
       look_timer_(loop.timers(), [this] { look_at_roots(); }),

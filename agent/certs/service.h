@@ -15,8 +15,8 @@
 namespace weft::certs {
 
 struct ServiceOptions {
-  std::string root_file;              // PEM; empty: the CA's answers bring the roots (trust_bundle.h)
-  base::Millis look_every{500};       // at the root file: a change is in force after two looks
+  std::string root_file;         // PEM; empty: the CA's answers bring the roots (trust_bundle.h)
+  base::Millis look_every{500};  // at the root file: a change is in force after two looks
 };
 
 // Identities that need a certificate here: of the enrolled pods of a node, or of the gateway's own pod. One

@@ -9,7 +9,8 @@ namespace {
 
 // Seconds since 1970: a restarted agent begins above what the one before has reached.
 uint64_t now_number(const base::Clock& clock) {
-  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(clock.wall_now().time_since_epoch()).count());
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(clock.wall_now().time_since_epoch()).count());
 }
 
 }  // namespace
@@ -22,7 +23,8 @@ bool TrustBundle::take(RootsPtr roots) {
   ++counters_.changes;
   counters_.left_out += roots_->left_out();
   if (roots_->left_out() != 0)
-    spdlog::warn("certs: trust bundle: {} certificates are no authority's and were left out", roots_->left_out());
+    spdlog::warn("certs: trust bundle: {} certificates are no authority's and were left out",
+                 roots_->left_out());
   spdlog::info("certs: trust bundle {}: {} roots, {}", generation_, roots_->count(), roots_->fingerprint());
   return true;
 }
@@ -30,8 +32,8 @@ bool TrustBundle::take(RootsPtr roots) {
 void TrustBundle::refuse(std::string why) {
   ++counters_.refused;
   problem_ = std::move(why);
-  spdlog::error("certs: trust bundle refused, {}: {}", roots_ == nullptr ? "there is none" : "the last good one stays",
-                problem_);
+  spdlog::error("certs: trust bundle refused, {}: {}",
+                roots_ == nullptr ? "there is none" : "the last good one stays", problem_);
 }
 
 bool TrustBundle::look_at_file(const base::Result<std::string>& content) {

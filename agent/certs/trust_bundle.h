@@ -1,11 +1,11 @@
 #pragma once
 // Which roots are believed now, and where they come from.
 //
-// Decided 2026-11-30: where a file of roots is configured (--ca-root) the file alone is the bundle, and roots in
-// the CA's answers change nothing; where there is none, the newest answer's roots are the bundle. A union of both
-// could never shrink: the last step of a root's rotation (reference identity.md 5) would wait for the CA to
-// forget the old root, and a CA's answer could widen what a node believes. What would change our mind: a bundle
-// source that is as authoritative as the file and comes with the answers.
+// Decided 2026-11-30: where a file of roots is configured (--ca-root) the file alone is the bundle, and roots
+// in the CA's answers change nothing; where there is none, the newest answer's roots are the bundle. A union
+// of both could never shrink: the last step of a root's rotation (reference identity.md 5) would wait for the
+// CA to forget the old root, and a CA's answer could widen what a node believes. What would change our mind:
+// a bundle source that is as authoritative as the file and comes with the answers.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -28,9 +28,9 @@ class TrustBundle {
   enum class Source : uint8_t { kFile, kAnswers };
   TrustBundle(Source source, const base::Clock& clock) : source_(source), clock_(clock) {}
 
-  // A look at the file, or why it could not be read; to be called once or twice a second. A change counts when
-  // two looks in a row have seen it, so that a file that is just being written is no shrink. True: the bundle
-  // has changed.
+  // A look at the file, or why it could not be read; to be called once or twice a second. A change counts
+  // when two looks in a row have seen it, so that a file that is just being written is no shrink. True: the
+  // bundle has changed.
   bool look_at_file(const base::Result<std::string>& content);
   // The roots of a checked answer. True: the bundle has changed. Without effect for Source::kFile.
   bool take_answer(const RootsPtr& roots);
@@ -39,7 +39,9 @@ class TrustBundle {
   [[nodiscard]] const RootsPtr& roots() const { return roots_; }  // null: none yet
   // Grows with every change, also over restarts of the agent: the proxies live on. 0: none yet.
   [[nodiscard]] uint64_t generation() const { return generation_; }
-  [[nodiscard]] const std::string& problem() const { return problem_; }  // why the newest was refused; empty: fine
+  [[nodiscard]] const std::string& problem() const {
+    return problem_;
+  }  // why the newest was refused; empty: fine
   [[nodiscard]] const BundleCounters& counters() const { return counters_; }
 
  private:
@@ -48,9 +50,9 @@ class TrustBundle {
 
   const Source source_;
   const base::Clock& clock_;
-  std::string seen_;           // of the last look that differed from the one before
-  bool seen_before_ = false;   // ... and whether there was one
-  bool judged_ = false;        // seen_ has been taken or refused
+  std::string seen_;          // of the last look that differed from the one before
+  bool seen_before_ = false;  // ... and whether there was one
+  bool judged_ = false;       // seen_ has been taken or refused
   RootsPtr roots_;
   uint64_t generation_ = 0;
   std::string problem_;

@@ -88,9 +88,9 @@ TEST_F(AnswerTest, for_another_key_is_refused) {
 
 TEST_F(AnswerTest, for_another_identity_or_for_two_or_for_none_is_refused) {
   const std::string other = "URI:spiffe://cluster.local/ns/dev/sa/admin";
-  for (const std::string& names : std::vector<std::string>{
-           "", "DNS:web.dev", other, uri(kWeb) + "," + other, uri(kWeb) + "," + uri(kWeb), uri(kWeb) + "/",
-           "URI:SPIFFE://cluster.local/ns/dev/sa/web"}) {
+  for (const std::string& names : std::vector<std::string>{"", "DNS:web.dev", other, uri(kWeb) + "," + other,
+                                                           uri(kWeb) + "," + uri(kWeb), uri(kWeb) + "/",
+                                                           "URI:SPIFFE://cluster.local/ns/dev/sa/web"}) {
     wish.names = names;
     EXPECT_EQ(refusal(good()), Refusal::kOtherIdentity) << names;
   }

@@ -224,7 +224,7 @@ TEST_F(DeskTest, a_pause_ends_with_the_certificate_and_the_expiry_is_told) {
   }
   EXPECT_TRUE(doors.failures.empty());
   EXPECT_EQ(desk.turn(), base::Nanos(seconds(27)));  // to the alarm: 240 of 300 seconds, 213 are over
-  pass(seconds(64));                                // 277: one more attempt
+  pass(seconds(64));                                 // 277: one more attempt
   make_keys();
   refuse();
   EXPECT_EQ(desk.turn(), base::Nanos(seconds(23)));  // the pause is 128

@@ -53,13 +53,15 @@ TEST_F(TrustBundleTest, a_root_is_added_and_the_old_one_taken_away_without_a_res
   EXPECT_EQ(file.roots()->count(), 1u);
 }
 
-TEST_F(TrustBundleTest, an_empty_a_broken_and_a_missing_file_are_refused_once_each_and_the_last_good_one_stays) {
+TEST_F(TrustBundleTest,
+       an_empty_a_broken_and_a_missing_file_are_refused_once_each_and_the_last_good_one_stays) {
   file.look_at_file(old_root.pem());
   const auto generation = file.generation();
   uint64_t refused = 0;
   for (const base::Result<std::string>& bad :
        {base::Result<std::string>(""), base::Result<std::string>("no PEM"),
-        base::Result<std::string>(old_root.pem() + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        base::Result<std::string>(old_root.pem() +
+                                  "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
         base::Result<std::string>(base::fail(base::ErrorKind::kSystem, "gone"))}) {
     EXPECT_FALSE(twice(bad));
     EXPECT_FALSE(file.look_at_file(bad));

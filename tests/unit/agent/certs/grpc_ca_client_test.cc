@@ -1,0 +1,143 @@
+// The caller against a server of the service on loopback, with real TLS.
+#include "agent/certs/grpc_ca_client.h"
+
+#include <fstream>
+
+#include "agent/ca_wire/ca_wire.h"
+#include "agent/grpc/server.h"
+#include "tests/support/scratch_dir.h"
+#include "tests/unit/agent/certs/authority.h"
+
+namespace weft::certs {
+namespace {
+
+const model::SpiffeId kWeb{"cluster.local", "dev", "web"};
+
+struct GrpcCaClientTest : testing::Test {
+  void SetUp() override {
+    grpc::ServerOptions options;
+    options.listen = base::SocketAddress::parse("127.0.0.1:0").value();
+    server = std::make_unique<grpc::Server>(options);
+    const auto its_key = new_key();
+    const auto now = base::SystemClock().wall_now();
+    const Wish wish{
+        .names = "DNS:ca.test", .begin = now - std::chrono::hours(1), .end = now + std::chrono::hours(1)};
+    ASSERT_TRUE(server->set_certificate(authority.sign(*its_key, wish), grpc::write_private_key(*its_key)));
+    server->handle(std::string(ca_wire::kCreateCertificate),
+                   [this](const grpc::Request& request) -> grpc::Answer {
+                     EXPECT_TRUE(heard.ParseFromString(request.message));
+                     authorization = grpc::find(request.metadata, "authorization");
+                     cluster = grpc::find(request.metadata, "clusterid");
+                     return answer;
+                   });
+    ASSERT_TRUE(server->start());
+    write_token("secret-1");
+    roots = *Roots::parse(authority.pem());
+    ca_wire::CertificateResponse response;
+    response.add_cert_chain("leaf");
+    response.add_cert_chain("root");
+    answer = response.SerializeAsString();
+  }
+  void write_token(const std::string& text) { std::ofstream(dir / "token") << text; }
+  [[nodiscard]] GrpcCaOptions options() const {
+    return {.endpoint = server->address().to_string(),
+            .server_name = "ca.test",
+            .token_file = dir / "token",
+            .cluster = "east",
+            .validity_seconds = 120};
+  }
+  [[nodiscard]] Ask ask() const { return {1, kWeb, request_for(*key), roots}; }
+
+  test::ScratchDir dir;
+  const Authority authority{"root", base::WallTime{}, base::WallTime{std::chrono::hours(900'000)}};
+  const Authority stranger{"root", base::WallTime{}, base::WallTime{std::chrono::hours(900'000)}};
+  grpc::KeyPtr key = new_key();
+  RootsPtr roots;
+  std::unique_ptr<grpc::Server> server;
+  ca_wire::CertificateRequest heard;
+  std::string authorization, cluster;
+  grpc::Answer answer;
+};
+
+TEST_F(GrpcCaClientTest, says_the_service_what_it_wants_to_hear) {
+  GrpcCaClient client(options());
+  const auto got = client.request(ask());
+  ASSERT_TRUE(got.has_value()) << base::describe(got.error());
+  EXPECT_EQ(got->elements, (std::vector<std::string>{"leaf", "root"}));
+  EXPECT_EQ(authorization, "Bearer secret-1");
+  EXPECT_EQ(cluster, "east");
+  EXPECT_TRUE(heard.csr().starts_with("-----BEGIN CERTIFICATE REQUEST-----"));
+  EXPECT_EQ(heard.validity_duration(), 120);
+  EXPECT_EQ(heard.metadata().fields().at("ImpersonatedIdentity").string_value(), kWeb.to_string());
+}
+
+TEST_F(GrpcCaClientTest, asks_for_itself_without_naming_anybody) {
+  auto mine = options();
+  mine.for_others = false;
+  ASSERT_TRUE(GrpcCaClient(mine).request(ask()).has_value());
+  EXPECT_FALSE(heard.has_metadata());
+}
+
+TEST_F(GrpcCaClientTest, reads_the_token_anew_for_every_request) {
+  GrpcCaClient client(options());
+  ASSERT_TRUE(client.request(ask()).has_value());
+  write_token("  secret-2\n");
+  ASSERT_TRUE(client.request(ask()).has_value());
+  EXPECT_EQ(authorization, "Bearer secret-2");
+}
+
+TEST_F(GrpcCaClientTest, a_token_that_is_none_is_never_sent_and_never_shown) {
+  for (const std::string& text :
+       std::vector<std::string>{"", " \n", "se cret", "secret\r\nx: y", std::string(20'000, 'a')}) {
+    write_token(text);
+    const auto got = GrpcCaClient(options()).request(ask());
+    ASSERT_FALSE(got.has_value()) << text.size();
+    EXPECT_EQ(base::describe(got.error()).find("secret"), std::string::npos);
+  }
+  auto none = options();
+  none.token_file = dir / "missing";
+  EXPECT_FALSE(GrpcCaClient(none).request(ask()).has_value());
+  EXPECT_EQ(authorization, "");
+}
+
+TEST_F(GrpcCaClientTest, a_refusal_keeps_its_code) {
+  answer = std::unexpected(grpc::Failure{grpc::Code::kUnauthenticated, "request authenticate failure"});
+  const auto got = GrpcCaClient(options()).request(ask());
+  ASSERT_FALSE(got.has_value());
+  EXPECT_EQ(got.error().kind, base::ErrorKind::kRefused);
+  EXPECT_NE(got.error().what.find("UNAUTHENTICATED"), std::string::npos);
+}
+
+TEST_F(GrpcCaClientTest, who_does_not_prove_to_be_the_ca_gets_no_token) {
+  auto other = ask();
+  other.roots = *Roots::parse(stranger.pem());
+  const auto unknown = GrpcCaClient(options()).request(other);
+  ASSERT_FALSE(unknown.has_value());
+  EXPECT_EQ(unknown.error().kind, base::ErrorKind::kUntrusted);
+  auto named = options();
+  named.server_name = "another.test";
+  EXPECT_FALSE(GrpcCaClient(named).request(ask()).has_value());
+  // Nor is the system asked where no bundle was handed over and the server is nobody's.
+  other.roots = nullptr;
+  EXPECT_FALSE(GrpcCaClient(options()).request(other).has_value());
+  EXPECT_EQ(authorization, "");
+}
+
+TEST_F(GrpcCaClientTest, an_answer_that_is_none_is_refused) {
+  answer = std::string("\xff\xff\xff");
+  EXPECT_FALSE(GrpcCaClient(options()).request(ask()).has_value());
+  ca_wire::CertificateResponse response;
+  for (int i = 0; i < 9; ++i) response.add_cert_chain("x");
+  answer = response.SerializeAsString();
+  EXPECT_FALSE(GrpcCaClient(options()).request(ask()).has_value());
+}
+
+TEST_F(GrpcCaClientTest, a_ca_that_is_away_is_an_error_and_not_a_wait) {
+  server->stop();
+  const auto got = GrpcCaClient(options()).request(ask());
+  ASSERT_FALSE(got.has_value());
+  EXPECT_NE(got.error().kind, base::ErrorKind::kRefused);
+}
+
+}  // namespace
+}  // namespace weft::certs
