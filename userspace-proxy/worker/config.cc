@@ -5,6 +5,7 @@ namespace weft::worker {
 std::shared_ptr<const Config> Config::build(model::SnapshotPtr snapshot) {
   auto config = std::make_shared<Config>();
   config->tables = route::Tables::build(snapshot);
+  config->policy = std::make_shared<const policy::Matcher>(snapshot);
   config->index = std::make_shared<const identify::Index>(std::move(snapshot));
   return config;
 }
@@ -13,13 +14,13 @@ policy::Verdict judge(const Config& config, const identify::ConnInfo& info, uint
                       const base::SocketAddress& target) {
   const auto* pod = config.index->local_pod(destination);
   if (pod == nullptr) return {};
-  const bool outbound = info.kind == listen::Kind::kOutbound;
-  const uint32_t source =
-      outbound ? config.index->workload_named(info.pod) : config.index->workload_at(info.peer.address);
+  uint32_t source = model::kNone;
+  if (info.kind == listen::Kind::kOutbound) source = config.index->workload_named(info.pod);
+  if (info.kind == listen::Kind::kAttested) source = config.index->workload_at(info.peer.address);
   policy::Peer peer{.address = info.peer.address, .destination = target.address};
   if (source != model::kNone && config.index->local_pod(source) != nullptr)
     peer.proven = &config.index->snapshot().workloads[source];
-  return policy::judge(config.index->snapshot(), *pod, peer, target.port);
+  return config.policy->judge(*pod, peer, target.port);
 }
 
 }  // namespace weft::worker

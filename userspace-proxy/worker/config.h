@@ -2,7 +2,7 @@
 #include <memory>
 
 #include "userspace-proxy/identify/identify.h"
-#include "userspace-proxy/policy/judge.h"
+#include "userspace-proxy/policy/matcher.h"
 #include "userspace-proxy/route/route.h"
 
 namespace weft::worker {
@@ -12,6 +12,7 @@ namespace weft::worker {
 struct Config {
   identify::IndexPtr index;
   std::shared_ptr<const route::Tables> tables;
+  std::shared_ptr<const policy::Matcher> policy;
 
   static std::shared_ptr<const Config> build(model::SnapshotPtr snapshot);
 };
@@ -21,10 +22,8 @@ using ConfigPtr = std::shared_ptr<const Config>;
 // Whether policy lets this layer-4 connection live. `destination` is the workload dialled, `target` its address; rules exist for
 // pods of this node only, anything else is allowed here and judged at its own node.
 //
-// Who the source is: outbound, the pod itself, since only it can reach its listener. Inbound, the kernel half
-// has let the arrival through by its proven identity; the proxy only knows the address, and takes an enrolled
-// pod of this node for what the kernel attested. So this verdict can only refuse more than the kernel did,
-// never less.
+// Who the source is: outbound, the pod itself, since only it can reach its listener. Attested, the pod that has the
+// peer's address, since the kernel half compared the two. Inbound, nobody: an address proves nothing.
 [[nodiscard]] policy::Verdict judge(const Config& config, const identify::ConnInfo& info,
                                     uint32_t destination, const base::SocketAddress& target);
 

@@ -1,4 +1,4 @@
-#include "userspace-proxy/policy/judge.h"
+#include "userspace-proxy/policy/matcher.h"
 
 #include <gtest/gtest.h>
 
@@ -23,14 +23,17 @@ class Judge : public testing::Test {
   Judge() { snapshot.local_pods.push_back({.workload = 0}); }
 
   void check(const char* what, const Peer& peer, uint16_t port, Reason reason, uint32_t rule_id = 0) {
-    const Verdict verdict = judge(snapshot, pod(), peer, port);
+    const Matcher matcher(std::make_shared<const model::Snapshot>(snapshot));
+    const Verdict verdict = matcher.judge(matcher.snapshot().local_pods[0], peer, port);
     EXPECT_EQ(verdict.reason, reason) << what;
     EXPECT_EQ(verdict.rule == nullptr ? 0 : verdict.rule->id, rule_id) << what;
+    said = describe(verdict);
   }
   void give(std::vector<model::PolicyRule> rules) { test::give_rules(snapshot, 0, std::move(rules)); }
   model::LocalPod& pod() { return snapshot.local_pods[0]; }
 
   model::Snapshot snapshot;
+  std::string said;  // of the last verdict
   const model::Workload dev_web = workload("dev", "web");
   const model::Workload dev_ab = workload("dev", "ab");
   const model::Workload prod_web = workload("prod", "web");
@@ -74,17 +77,17 @@ TEST_F(Judge, only_deny_rules_let_in_what_none_of_them_names) {
 TEST_F(Judge, one_allow_rule_refuses_everything_else) {
   give({rule(4, false, {.namespaces = test::patterns({"dev"})})});
   check("named", web, 80, Reason::kAllowed, 4);
-  check("other namespace", stranger, 80, Reason::kNotAllowed);
-  check("anonymous", anonymous, 80, Reason::kNotAllowed);
+  check("other namespace", stranger, 80, Reason::kNotAllowed, 4);
+  check("anonymous", anonymous, 80, Reason::kNotAllowed, 4);
 }
 
 TEST_F(Judge, accounts_are_compared_whole) {
   give({rule(5, false, {.service_accounts = {"dev/web"}})});
   check("same", web, 80, Reason::kAllowed, 5);
-  check("other namespace", stranger, 80, Reason::kNotAllowed);
-  check("other account", {.address = kNear, .proven = &dev_ab}, 80, Reason::kNotAllowed);
+  check("other namespace", stranger, 80, Reason::kNotAllowed, 5);
+  check("other account", {.address = kNear, .proven = &dev_ab}, 80, Reason::kNotAllowed, 5);
   const model::Workload tricky = workload("de", "v/web");
-  check("the slash is no part of a name", {.address = kNear, .proven = &tricky}, 80, Reason::kNotAllowed);
+  check("the slash is no part of a name", {.address = kNear, .proven = &tricky}, 80, Reason::kNotAllowed, 5);
 }
 
 TEST_F(Judge, lists_are_or_and_fields_are_and) {
@@ -94,9 +97,9 @@ TEST_F(Judge, lists_are_or_and_fields_are_and) {
               .source_ranges = test::ranges({"203.0.113.0/24", "2001:db8::/32"}),
               .ports = {80, 443}})});
   check("all fields", stranger, 443, Reason::kAllowed, 6);
-  check("wrong port", stranger, 81, Reason::kNotAllowed);
-  check("wrong range", {.address = kNear, .proven = &prod_web}, 443, Reason::kNotAllowed);
-  check("wrong account", {.address = kFar, .proven = &dev_web}, 443, Reason::kNotAllowed);
+  check("wrong port", stranger, 81, Reason::kNotAllowed, 6);
+  check("wrong range", {.address = kNear, .proven = &prod_web}, 443, Reason::kNotAllowed, 6);
+  check("wrong account", {.address = kFar, .proven = &dev_web}, 443, Reason::kNotAllowed, 6);
 }
 
 TEST_F(Judge, patterns_of_principals_speak_of_the_identity_without_its_scheme) {
@@ -148,19 +151,45 @@ TEST_F(Judge, clauses_are_and_and_an_empty_clause_is_never_true) {
   check("the second only", stranger, 443, Reason::kAllowed);
 }
 
-TEST_F(Judge, a_dry_run_does_not_decide_nor_count_as_an_allow_rule) {
-  model::PolicyRule deny = rule(20, true), allow = rule(21, false, {.ports = {1}});
+TEST_F(Judge, a_dry_run_decides_nothing_but_is_told) {
+  model::PolicyRule deny = rule(20, true, {.ports = {1}}), allow = rule(21, false, {.ports = {2}});
   deny.dry_run = allow.dry_run = true;
   give({deny, allow});
-  check("any port", web, 80, Reason::kNoRules);
+  check("the denied port", web, 1, Reason::kNoRules);
+  EXPECT_EQ(said, "no rule; dry run: denied by rule 20 (rule 20)");
+  check("the allowed port", web, 2, Reason::kNoRules);
+  EXPECT_EQ(said, "no rule");
+  check("any other", web, 3, Reason::kNoRules);
+  EXPECT_EQ(said, "no rule; dry run: no ALLOW rule matches, the first is rule 21 (rule 21)");
+  give({allow, rule(23, false, {.ports = {3}})});
+  check("an ALLOW rule that is enforced is enough", web, 3, Reason::kAllowed, 23);
+  EXPECT_EQ(said, "rule 23 (rule 23)");
+  check("a dry run lets nobody in", web, 2, Reason::kNotAllowed, 23);
+}
+
+TEST_F(Judge, an_identity_proven_by_tls_brings_its_own_trust_domain) {
+  give({rule(24, false, {.principals = test::patterns({"other.org/ns/dev/sa/web"})})});
+  const model::SpiffeId own{"cluster.local", "dev", "web"}, other{"other.org", "dev", "web"};
+  check("the mesh's own", {.address = kFar, .identity = &own}, 80, Reason::kNotAllowed, 24);
+  check("another one", {.address = kFar, .identity = &other}, 80, Reason::kAllowed, 24);
+  check("it goes before what the address says", {.address = kFar, .proven = &prod_web, .identity = &other}, 80,
+        Reason::kAllowed, 24);
 }
 
 TEST_F(Judge, a_verdict_names_its_rule_for_the_record) {
   give({rule(22, true)});
   snapshot.policy_rules[0].source = "AuthorizationPolicy dev/no rules[0]";
-  EXPECT_EQ(describe(judge(snapshot, pod(), web, 1)), "rule 22 (AuthorizationPolicy dev/no rules[0])");
+  check("denied", web, 1, Reason::kDenied, 22);
+  EXPECT_EQ(said, "rule 22 (AuthorizationPolicy dev/no rules[0])");
   pod().peer_mode = model::PeerMode::kStrict;
-  EXPECT_EQ(describe(judge(snapshot, pod(), anonymous, 1)), "STRICT and the peer has no proven identity");
+  check("nobody says why", anonymous, 1, Reason::kStrictAnonymous);
+  EXPECT_EQ(said, "STRICT and the peer has no proven identity");
+  pod().port_modes = {{.port = 1, .mode = model::PeerMode::kStrict, .source = "PeerAuthentication dev/a"}};
+  check("the port does", anonymous, 1, Reason::kStrictAnonymous);
+  EXPECT_EQ(said, "STRICT (PeerAuthentication dev/a) and the peer has no proven identity");
+  give({rule(25, false, {.ports = {9}})});
+  check("not allowed", web, 1, Reason::kNotAllowed, 25);
+  EXPECT_EQ(said, "no ALLOW rule matches, the first is rule 25 (rule 25)");
 }
 
 }  // namespace
