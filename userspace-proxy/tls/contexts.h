@@ -68,6 +68,7 @@ class Contexts {
   TicketSecret secret_;
   std::unique_ptr<OSSL_LIB_CTX, FreeLibrary> library_;
   TrustBundlePtr bundle_;
+  Owned<X509_STORE> store_;  // of bundle_, decoded in our library context
   uint64_t next_epoch_ = 1;  // tells a Context from its successor of the same identity
   std::unique_ptr<KnownPeers> known_;
   std::unique_ptr<Blocks> blocks_;

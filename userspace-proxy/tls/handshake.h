@@ -60,6 +60,7 @@ class Handshake final : private base::TransportHandler {
   void on_readable() override { advance(); }
   void on_writable() override { advance(); }
   base::Status begin(std::unique_ptr<base::Transport> inner, Context& context);
+  void resume(Context& context);
   void advance();
   void finish();
   void fail(base::Error error);

@@ -16,7 +16,7 @@ namespace weft::tls {
 // Nothing here or elsewhere in the room writes a private key into bytes. Thread: main.
 class KeyRing {
  public:
-  static constexpr size_t kMaxPending = 4096;
+  static constexpr size_t kMaxPending = 1024;
   static constexpr size_t kMaxChain = 8;               // certificates
   static constexpr size_t kMaxChainBytes = 256u << 10;
 

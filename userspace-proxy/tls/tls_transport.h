@@ -39,29 +39,31 @@ class TlsTransport final : public base::Transport, private base::TransportHandle
 
  private:
   friend class Handshake;
+  friend struct TransportBio;  // the BIO that OpenSSL reads and writes
   struct FreeSsl {
     void operator()(SSL* ssl) const;
   };
   enum class Drive : uint8_t { kDone, kWait, kFailed };
 
-  TlsTransport(Contexts& contexts, std::unique_ptr<base::Transport> inner, std::unique_ptr<Connection> connection,
-               SSL* ssl);
+  TlsTransport(Contexts& contexts, std::unique_ptr<base::Transport> inner, std::unique_ptr<Connection> connection);
+  // Ties the parts together; false when memory is short.
+  bool begin(SSL_CTX* context);
+  Drive handshake();
   void on_readable() override;
   void on_writable() override;
   void on_io(uint32_t events) override;
 
-  Drive handshake();
-  base::Io read_record(std::span<char> into);
-  base::Io fail_read(int ssl_error);
+  // What SSL_get_error() said about a call that did not succeed.
+  enum class Stop : uint8_t { kAgain, kWait, kEnd, kBroken };
+  Stop why_stopped(int result);
+  bool make_room();
   base::Io broken(int sys_errno, std::string why);
+  void note_failure();
   bool flush();
-  size_t encrypt(std::span<const iovec> from);
+  bool encrypt(std::span<const iovec> from, size_t& taken);
   bool encrypt_piece(const char* data, size_t size);
-
-  // The ends of the BIO that OpenSSL reads and writes.
-  friend struct TransportBio;
-  int bio_read(char* into, int size);
-  int bio_write(const char* from, int size);
+  int bio_read(char* into, size_t size);
+  int bio_write(const char* from, size_t size);
 
   Contexts& contexts_;
   std::unique_ptr<base::Transport> inner_;
@@ -69,17 +71,20 @@ class TlsTransport final : public base::Transport, private base::TransportHandle
   std::unique_ptr<SSL, FreeSsl> ssl_;
   base::Loop* loop_ = nullptr;
   base::TransportHandler* handler_ = nullptr;
-  Block in_;   // cipher text read and not yet decrypted; holds no memory while empty
+  Block in_;   // cipher text read and not yet decrypted
   Block out_;  // cipher text that the inner transport has not taken
   std::string failure_;
-  int sticky_errno_ = 0;           // every read and write fails with it from now on
-  int inner_errno_ = 0;            // of the inner transport
-  uint16_t records_without_data_ = 0;
+  int failure_reason_ = 0;   // OpenSSL's reason code of the first failure
+  int read_errno_ = 0;       // every read fails with it from now on
+  int write_errno_ = 0;      // every write does
+  int inner_errno_ = 0;      // of the inner transport's read side
+  uint32_t records_written_ = 0;  // with the present key
+  uint16_t messages_without_data_ = 0;
   bool established_ = false;
   bool inner_ended_ = false;
   bool inner_dry_ = false;         // the last inner read would block
   bool end_wanted_ = false;        // shutdown_write() was called: the inner end follows the last byte of out_
-  bool write_blocked_ = false;     // write() said kWouldBlock: the next flush has to call back
+  bool inner_shut_ = false;        // and has been sent
   bool read_wants_write_ = false;  // read() cannot go on before out_ is flushed
 };
 
