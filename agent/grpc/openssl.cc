@@ -4,6 +4,14 @@
 #include <openssl/pem.h>
 
 namespace weft::grpc {
+namespace {
+
+// An encrypted PEM fails instead of asking the terminal.
+int no_password(char*, int, int, void*) {
+  return 0;
+}
+
+}  // namespace
 
 std::string openssl_error() {
   const unsigned long code = ERR_peek_last_error();
@@ -32,7 +40,7 @@ base::Result<std::vector<CertificatePtr>> read_certificates(std::string_view pem
   const BioPtr bio = bio_of(pem);
   ERR_clear_error();
   std::vector<CertificatePtr> out;
-  while (CertificatePtr next{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
+  while (CertificatePtr next{PEM_read_bio_X509(bio.get(), nullptr, no_password, nullptr)}) {
     if (out.size() == kMaxCertificates)
       return base::fail(base::ErrorKind::kLimit, "certificates: more than 64 in one text");
     out.push_back(std::move(next));
@@ -49,11 +57,16 @@ base::Result<std::vector<CertificatePtr>> read_certificates(std::string_view pem
 base::Result<KeyPtr> read_private_key(std::string_view pem) {
   if (pem.size() > kMaxPem) return base::fail(base::ErrorKind::kLimit, "private key: more than 256 KiB of PEM");
   const BioPtr bio = bio_of(pem);
-  // An empty password instead of a question on the terminal.
-  const auto no_password = [](char*, int, int, void*) { return 0; };
   KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_password, nullptr));
   if (!key) return fail_openssl(base::ErrorKind::kInvalid, "private key");
   return key;
+}
+
+base::Result<RequestPtr> read_request(std::string_view pem) {
+  const BioPtr bio = bio_of(pem);
+  RequestPtr request(PEM_read_bio_X509_REQ(bio.get(), nullptr, no_password, nullptr));
+  if (!request) return fail_openssl(base::ErrorKind::kInvalid, "certificate request");
+  return request;
 }
 
 std::string write_certificate(const X509& certificate) {

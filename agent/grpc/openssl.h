@@ -42,6 +42,8 @@ inline constexpr size_t kMaxCertificates = 64;      // in one PEM text
 [[nodiscard]] base::Result<std::vector<CertificatePtr>> read_certificates(std::string_view pem);
 // PKCS#8 or the key type's own form, unencrypted. kInvalid otherwise.
 [[nodiscard]] base::Result<KeyPtr> read_private_key(std::string_view pem);
+// The first request (PKCS#10) of a PEM text; its signature is not looked at.
+[[nodiscard]] base::Result<RequestPtr> read_request(std::string_view pem);
 [[nodiscard]] std::string write_certificate(const X509& certificate);  // PEM
 [[nodiscard]] std::string write_private_key(const EVP_PKEY& key);      // PEM, PKCS#8
 

@@ -1,0 +1,45 @@
+#include "agent/ca/authority.h"
+
+#include "userspace-proxy/base/log.h"
+
+namespace weft::ca {
+
+base::Result<std::unique_ptr<Authority>> Authority::open(const std::string& directory,
+                                                         const std::string& trust_domain, base::WallTime now) {
+  TRY(ensure_root(directory, trust_domain, now));
+  std::unique_ptr<Authority> out(new Authority(directory));
+  if (!out->refresh(now)) return base::fail(base::ErrorKind::kInvalid, out->problem_);
+  return out;
+}
+
+Authority::Stamps Authority::stamps() const {
+  return {stamp_of(files_.certificate), stamp_of(files_.key), stamp_of(files_.roots), stamp_of(files_.chain)};
+}
+
+bool Authority::refresh(base::WallTime now) {
+  // Before the reading: a change in the midst of it is seen by the next call.
+  const Stamps current = stamps();
+  if (current == seen_) return false;
+  seen_ = current;
+  auto next = read_signer(files_, now);
+  if (!next) {
+    ++refused_;
+    problem_ = base::describe(next.error());
+    spdlog::error("CA files are not taken, the former ones stay in force: {}", problem_);
+    return false;
+  }
+  problem_.clear();
+  ++generation_;
+  spdlog::info("CA: signing as generation {}, {} root(s), {} intermediate(s)", generation_, (*next)->roots,
+               (*next)->intermediates.size());
+  const base::MutexLock lock(mutex_);
+  signer_ = std::move(*next);
+  return true;
+}
+
+SignerPtr Authority::signer() const {
+  const base::MutexLock lock(mutex_);
+  return signer_;
+}
+
+}  // namespace weft::ca
