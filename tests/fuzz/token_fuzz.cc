@@ -1,0 +1,31 @@
+// Any token against two keys: none is taken that our key did not sign, and nothing falls over. The claims behind
+// the signature are reached by the first byte: it makes the rest a payload of an unsigned token, read alone.
+#include <cstdint>
+#include <string>
+
+#include "agent/ca/base64url.h"
+#include "agent/ca/json.h"
+#include "agent/ca/token.h"
+
+using namespace weft::ca;
+
+namespace {
+
+constexpr const char* kKeys = R"({"keys":[
+ {"kty":"EC","crv":"P-256","kid":"a","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]})";
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static const KeySetPtr kSet = parse_jwks(kKeys).value();
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const TokenRules rules{.issuer = "https://kubernetes.default.svc.cluster.local"};
+  const auto caller = verify_token(text, *kSet, rules, weft::base::WallTime(std::chrono::seconds(1'700'000'000)));
+  // Nobody has the key of RFC 7515 A.3 sign such claims.
+  CHECK(!caller);
+  CHECK(!caller.error().what.empty());
+  (void)parse_jwks(text);
+  (void)parse_object(text);
+  if (const auto bytes = decode_base64url(text)) CHECK(bytes->size() == text.size() * 3 / 4);
+  return 0;
+}
