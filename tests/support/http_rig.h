@@ -21,6 +21,8 @@ class FakeDialer final : public connect::Dialer {
   std::unique_ptr<connect::Dial> dial(const connect::DialTarget& target,
                                       connect::DialHandler& handler) override {
     dialled.push_back({std::string(target.pod), target.destination, target.client});
+    if (target.identity)
+      dialled.back().identity = std::string(target.identity->ns) + "/" + std::string(target.identity->service_account);
     return std::make_unique<Pending>(*this, target.destination.port, handler);
   }
 
@@ -28,6 +30,7 @@ class FakeDialer final : public connect::Dialer {
     std::string pod;
     base::SocketAddress destination;
     std::optional<base::SocketAddress> client;
+    std::string identity;  // "ns/sa" that has to be proven; empty: plain
   };
   std::vector<Asked> dialled;
   std::map<uint16_t, base::Error> refuse;                            // by port

@@ -12,12 +12,20 @@ namespace weft::connect {
 
 inline constexpr base::Nanos kConnectTimeout = base::Millis(10'000);
 
+// Who the far end has to prove to be; the strings are the caller's.
+struct PeerIdentity {
+  std::string_view ns, service_account;
+  bool operator==(const PeerIdentity&) const = default;
+};
+
 struct DialTarget {
   // Key ("ns/name") of the pod from whose network the connection leaves; empty: this process's own network.
   std::string_view pod;
   base::SocketAddress destination;
   // Delivering to the pod itself with the client's own address as the source (inbound).
   std::optional<base::SocketAddress> client;
+  // Set: over HBONE or not at all, in the name of `pod`'s own identity.
+  std::optional<PeerIdentity> identity;
 };
 
 // Told how a dial ended: once, and never from inside dial(). The Dial may be destroyed in here.

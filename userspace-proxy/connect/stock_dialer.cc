@@ -12,6 +12,7 @@ StockDialer::StockDialer(base::Loop& loop, observe::Counters& counters, StockRep
 StockDialer::~StockDialer() = default;
 
 std::unique_ptr<Dial> StockDialer::dial(const DialTarget& target, DialHandler& handler) {
+  CHECK(!target.identity);  // plain TCP proves nobody
   attempts_.push_front(std::make_unique<Attempt>(*this, target, handler));
   Attempt& attempt = *attempts_.front();
   attempt.place = attempts_.begin();

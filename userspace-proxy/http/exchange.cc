@@ -139,12 +139,20 @@ bool Exchange::choose_endpoint(base::SocketAddress* address, std::optional<base:
   const bool http2 = speaks_http2(cluster.protocol) && !head_.websocket;
   endpoint_ =
       route::pick_endpoint(cluster.endpoints, core_.random.next(), endpoint_, [&](const model::Endpoint& e) {
-        return core_.pool->active({info.pod, e.address, std::nullopt, http2});
+        return core_.pool->active({info.pod, e.address, std::nullopt, http2, identity_wanted(e.workload)});
       });
   if (endpoint_ == SIZE_MAX) return false;
   *address = cluster.endpoints[endpoint_].address;
   workload_ = cluster.endpoints[endpoint_].workload;
   return true;
+}
+
+// Who the endpoint has to prove to be; nothing where the call stays plain.
+std::optional<connect::PeerIdentity> Exchange::identity_wanted(uint32_t workload) const {
+  const auto& info = *plan_->info;
+  if (!model::needs_tunnel(*info.snapshot, info.source, workload)) return std::nullopt;
+  const auto& peer = info.snapshot->workloads[workload];
+  return connect::PeerIdentity{peer.ns, peer.service_account};
 }
 
 void Exchange::connect() {
@@ -155,7 +163,8 @@ void Exchange::connect() {
   const auto protocol = cluster_ == model::kNone ? info.protocol : info.snapshot->clusters[cluster_].protocol;
   ++attempts_;
   enter(Step::kWaiting);
-  const Target target{info.pod, destination_address_, client, speaks_http2(protocol) && !head_.websocket};
+  const Target target{info.pod, destination_address_, client, speaks_http2(protocol) && !head_.websocket,
+                      identity_wanted(workload_)};
   ticket_ = core_.pool->acquire(target, *this, fresh_);
 }
 

@@ -100,6 +100,7 @@ class Exchange : private PerRequest {
   void connect();
   [[nodiscard]] bool choose_endpoint(base::SocketAddress* address,
                                      std::optional<base::SocketAddress>* client);
+  [[nodiscard]] std::optional<connect::PeerIdentity> identity_wanted(uint32_t workload) const;
   void send_request();
   [[nodiscard]] bool may_repeat(const Failure& failure) const;
   void local_reply(uint16_t status, observe::Flag flag, std::string_view details, std::string_view text);
@@ -108,6 +109,7 @@ class Exchange : private PerRequest {
   void note_grpc_status(const Fields& fields);
   void finish();
   void record();
+  [[nodiscard]] observe::FlowKey flow_key() const;
   void detach();
   void reset();
   void start(SourceStream& source, std::shared_ptr<const Plan> plan);

@@ -118,7 +118,7 @@ void Exchange::note_grpc_status(const Fields& fields) {
     grpc_status_ = value;
 }
 
-void Exchange::record() {
+observe::FlowKey Exchange::flow_key() const {
   const auto& info = *plan_->info;
   observe::FlowKey key;
   key.reporter =
@@ -127,7 +127,13 @@ void Exchange::record() {
   key.source = info.source;
   key.service = cluster_ == model::kNone ? info.service : info.snapshot->clusters[cluster_].service;
   key.destination = workload_;
+  key.security = observe::outbound_security(*info.snapshot, info.source, workload_);
+  return key;
+}
 
+void Exchange::record() {
+  const auto& info = *plan_->info;
+  const auto key = flow_key();
   observe::RequestRecord record;
   record.flow = core_.recorder.metrics().flow(*info.snapshot, key);
   record.duration = core_.loop.turn_time() - started_;
@@ -158,6 +164,13 @@ void Exchange::record() {
   }
   if (!forwarded_for_.empty()) record.forwarded_for = forwarded_for_;
   if (!request_id_.empty()) record.request_id = request_id_;
+  std::string source, destination;
+  if (key.security == observe::Security::kMutualTls && core_.recorder.logs()) {
+    source = model::identity_of(info.snapshot->workloads[info.source], info.snapshot->settings);
+    destination = model::identity_of(info.snapshot->workloads[workload_], info.snapshot->settings);
+    record.source_identity = source;
+    record.destination_identity = destination;
+  }
   core_.recorder.request_done(record);
 }
 

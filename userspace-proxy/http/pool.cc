@@ -19,6 +19,10 @@ Failure failure_of(const base::Error& error) {
     failure.transport = "no socket in stock";
   } else if (error.kind == base::ErrorKind::kTimeout) {
     failure.transport = "connection timeout";
+  } else if (error.kind == base::ErrorKind::kUntrusted) {
+    failure.transport = "TLS error: the destination's identity was not proven";
+  } else if (error.kind == base::ErrorKind::kRefused) {
+    failure.transport = "refused by the destination's policy";
   } else {
     failure.transport = strerrordesc_np(error.sys_errno) != nullptr && error.sys_errno != 0
                             ? strerrordesc_np(error.sys_errno)
@@ -41,6 +45,7 @@ size_t Pool::Hash::operator()(const Target& target) const noexcept {
   size_t hash = std::hash<base::SocketAddress>{}(target.destination);
   hash = hash * 1'000'003 + std::hash<std::string_view>{}(target.pod);
   if (target.client) hash = hash * 1'000'003 + std::hash<base::SocketAddress>{}(*target.client);
+  if (target.identity) hash = hash * 1'000'003 + std::hash<std::string_view>{}(target.identity->service_account);
   return hash * 2 + target.http2;
 }
 
@@ -54,6 +59,11 @@ PoolEntry& Pool::entry_of(const Target& target) {
   entry->pod = target.pod;
   entry->target = target;
   entry->target.pod = entry->pod;
+  if (target.identity) {
+    entry->ns = target.identity->ns;
+    entry->service_account = target.identity->service_account;
+    entry->target.identity = connect::PeerIdentity{entry->ns, entry->service_account};
+  }
   PoolEntry& out = *entry;
   entries_.emplace(out.target, std::move(entry));
   return out;
@@ -96,7 +106,8 @@ Ticket* Pool::acquire(const Target& target, Exchange& exchange, bool fresh) {
   }
   Ticket& ticket = *entry.tickets.emplace_back(std::make_unique<Ticket>(core_, entry));
   ticket.waiters_.push_back(&exchange);
-  ticket.dial_ = core_.dialer.dial({entry.pod, target.destination, target.client}, ticket);
+  const auto& key = entry.target;
+  ticket.dial_ = core_.dialer.dial({key.pod, key.destination, key.client, key.identity}, ticket);
   return &ticket;
 }
 

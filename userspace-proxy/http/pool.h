@@ -23,6 +23,7 @@ struct Target {
   base::SocketAddress destination;
   std::optional<base::SocketAddress> client;  // inbound delivery: its address, port 0
   bool http2 = false;
+  std::optional<connect::PeerIdentity> identity;  // set: through a tunnel to whoever proves to be this
   bool operator==(const Target&) const = default;
 };
 
@@ -44,7 +45,7 @@ class Ticket final : public connect::DialHandler, public base::Retirable {
 };
 
 struct PoolEntry {
-  std::string pod;  // what Target's view points to
+  std::string pod, ns, service_account;  // what Target's views point to
   Target target;
   std::vector<std::unique_ptr<ClientSession>> sessions;  // all that live; a session knows its place
   std::vector<H1ClientSession*> idle;                    // the one used last is at the back

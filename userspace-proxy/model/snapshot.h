@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "userspace-proxy/base/address.h"
+#include "userspace-proxy/model/identity.h"
 #include "userspace-proxy/model/policy.h"
 
 namespace weft::model {
@@ -185,6 +186,10 @@ using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
 // "ns/name"
 [[nodiscard]] std::string key_of(const Workload& workload);
+// Whether calls from `source` to `destination` (into workloads; kNone: nobody known) go over HBONE or not at all:
+// the mesh has a CA, and the destination is enrolled, on another node or with a wish for TLS on one node.
+[[nodiscard]] bool needs_tunnel(const Snapshot& snapshot, uint32_t source, uint32_t destination);
+[[nodiscard]] SpiffeId spiffe_id_of(const Workload& workload, const Settings& settings);
 // "spiffe://<trust domain>/ns/<ns>/sa/<sa>"
 [[nodiscard]] std::string identity_of(const Workload& workload, const Settings& settings);
 

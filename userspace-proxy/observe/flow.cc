@@ -27,12 +27,18 @@ class Filler {
   std::span<std::string> left_;
 };
 
-void add_source(Filler& out, const model::Workload* source) {
+bool proven(Security security) {
+  return security == Security::kMutualTls || security == Security::kKernelAttested;
+}
+
+void add_source(Filler& out, const model::Workload* source, const model::Settings& settings,
+                Security security) {
   out.add(source ? source->owner : kUnknown);
   out.add(source ? source->canonical_name : kUnknown);
   out.add(source ? source->canonical_revision : kUnknown);
   out.add(source ? source->ns : kUnknown);
-  out.add(kUnknown);  // the principal is a TLS fact, and there is no TLS on this path
+  // A fact of the connection, unlike the destination's, which is computed (telemetry.md 3).
+  out.add(source && proven(security) ? std::string_view(model::identity_of(*source, settings)) : kUnknown);
   out.add(source ? source->canonical_name : kUnknown);
   out.add(source ? source->canonical_revision : kUnknown);
   out.add(source ? kCluster : kUnknown);
@@ -61,20 +67,43 @@ std::string_view name_of(RequestProtocol protocol) {
   return kUnknown;
 }
 
+std::string_view name_of(Security security) {
+  switch (security) {
+    case Security::kNone:
+      return "none";
+    case Security::kKernelAttested:
+      return "kernel_attested";
+    case Security::kMutualTls:
+      return "mutual_tls";
+    case Security::kUnknown:
+      break;
+  }
+  return kUnknown;
+}
+
 }  // namespace
+
+Security outbound_security(const model::Snapshot& snapshot, uint32_t source, uint32_t destination) {
+  if (model::needs_tunnel(snapshot, source, destination)) return Security::kMutualTls;
+  const model::Workload* from = at(snapshot.workloads, source);
+  const model::Workload* to = at(snapshot.workloads, destination);
+  const bool attested = snapshot.role == model::Role::kNode && from != nullptr && to != nullptr &&
+                        from->enrolled && from->local && to->enrolled && to->local;
+  return attested ? Security::kKernelAttested : Security::kNone;
+}
 
 FlowLabels labels_of(const model::Snapshot& snapshot, const FlowKey& key) {
   FlowLabels labels;
   Filler out(labels);
   const model::Service* service = at(snapshot.services, key.service);
   out.add(key.reporter == Reporter::kSource ? "source" : "destination");
-  add_source(out, at(snapshot.workloads, key.source));
+  add_source(out, at(snapshot.workloads, key.source), snapshot.settings, key.security);
   out.add(service ? service->hostname : kUnknown);
   out.add(service ? service->ns : kUnknown);
   out.add(service ? service->name : kUnknown);
   add_destination(out, at(snapshot.workloads, key.destination), snapshot.settings);
   out.add(name_of(key.protocol));
-  out.add(kUnknown);  // plain text
+  out.add(name_of(key.security));
   return labels;
 }
 

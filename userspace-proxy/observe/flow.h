@@ -9,15 +9,26 @@
 namespace weft::observe {
 
 enum class Reporter : uint8_t { kSource, kDestination };
+// What vouches for the source: label connection_security_policy.
+enum class Security : uint8_t {
+  kUnknown,         // not known here, e.g. what a gateway's clients are
+  kNone,            // plain text, nobody vouches
+  kKernelAttested,  // both pods are on this node and the kernel has named the source
+  kMutualTls,
+};
 enum class RequestProtocol : uint8_t { kTcp, kHttp, kGrpc };
 
-// Who talks to whom, by indexes into one Snapshot. Costs one hash of five integers to resolve.
+// Of a call that a proxy makes in the name of workload `source` (indexes into `snapshot`).
+[[nodiscard]] Security outbound_security(const model::Snapshot& snapshot, uint32_t source, uint32_t destination);
+
+// Who talks to whom, by indexes into one Snapshot. Costs one hash of five integers and three small ones to resolve.
 struct FlowKey {
   Reporter reporter = Reporter::kSource;
   RequestProtocol protocol = RequestProtocol::kTcp;
   uint32_t source = model::kNone;       // workload
   uint32_t service = model::kNone;      // addressed service
   uint32_t destination = model::kNone;  // workload really dialled
+  Security security = Security::kUnknown;
   bool operator==(const FlowKey&) const = default;
 };
 

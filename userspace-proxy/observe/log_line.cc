@@ -76,6 +76,12 @@ void outcome(std::string& out, const RecordBase& record, uint16_t code, std::str
   number(out, std::chrono::duration_cast<base::Millis>(record.duration).count());
 }
 
+void identity(std::string& out, std::string_view key, std::string_view value) {
+  if (value.empty()) return;
+  out += key;
+  quoted(out, value);
+}
+
 void addresses(std::string& out, const RecordBase& record) {
   bare(out, record.cluster);
   bare(out, text_of(record.destination_local));
@@ -83,6 +89,9 @@ void addresses(std::string& out, const RecordBase& record) {
   bare(out, text_of(record.peer));
   bare(out, record.server_name);
   bare(out, record.route);
+  // Behind Istio's fields, so that whoever reads those by position is not disturbed.
+  identity(out, "src.identity=", record.source_identity);
+  identity(out, "dst.identity=", record.destination_identity);
   out.back() = '\n';
 }
 

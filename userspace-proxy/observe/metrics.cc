@@ -24,7 +24,8 @@ void Histogram::observe(double value) {
 }
 
 size_t Metrics::KeyHash::operator()(const FlowKey& key) const noexcept {
-  uint64_t mixed = static_cast<uint64_t>(key.reporter) << 8 | static_cast<uint64_t>(key.protocol);
+  uint64_t mixed = static_cast<uint64_t>(key.reporter) << 16 |
+                   static_cast<uint64_t>(key.protocol) << 8 | static_cast<uint64_t>(key.security);
   for (const uint32_t index : {key.source, key.service, key.destination})
     mixed = (mixed ^ index) * 0x9e3779b97f4a7c15U + (mixed >> 29);
   return static_cast<size_t>(mixed ^ mixed >> 32);

@@ -30,6 +30,8 @@ struct RecordBase {
   base::SocketAddress local;              // the address that the source connected to
   base::SocketAddress peer;               // the source
   std::string_view server_name;           // TLS SNI
+  std::string_view source_identity;       // SPIFFE id, where it is proven
+  std::string_view destination_identity;  // the same, over mTLS only
   std::string_view route;
 };
 

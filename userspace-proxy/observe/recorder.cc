@@ -4,6 +4,10 @@
 
 namespace weft::observe {
 
+bool Recorder::logs() const {
+  return log_.enabled();
+}
+
 void Recorder::request_done(const RequestRecord& record) {
   metrics_.request_done(record);
   log_.write(record);

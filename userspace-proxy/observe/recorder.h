@@ -22,6 +22,8 @@ class Recorder {
   // Bytes of the record go to the log only; the last connection_bytes() comes before.
   void connection_done(const ConnRecord& record);
 
+  // Lines are written: what only they need is worth making.
+  [[nodiscard]] bool logs() const;
   [[nodiscard]] Metrics& metrics() { return metrics_; }
   [[nodiscard]] Counters& counters() { return metrics_.counters; }
 

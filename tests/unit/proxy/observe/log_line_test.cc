@@ -41,6 +41,15 @@ std::string line_of(const auto& record) {
   return line;
 }
 
+TEST(LogLine, proven_identities_follow_behind_istios_fields) {
+  auto record = full();
+  record.source_identity = "spiffe://cluster.local/ns/dev/sa/web";
+  record.destination_identity = "spiffe://cluster.local/ns/dev/sa/httpgo";
+  EXPECT_TRUE(line_of(record).ends_with(
+      "- default src.identity=\"spiffe://cluster.local/ns/dev/sa/web\" "
+      "dst.identity=\"spiffe://cluster.local/ns/dev/sa/httpgo\"\n"));
+}
+
 TEST(LogLine, a_request_in_istios_text_format) {
   EXPECT_EQ(line_of(full()),
             "[2020-11-25T21:26:18.409Z] \"GET /status/418?x=y HTTP/1.1\" 418 - via_upstream - \"-\" 0 135 3 "

@@ -62,6 +62,46 @@ TEST_F(MetricsTest, one_flow_is_one_number_also_over_snapshots_that_renumber_it)
   EXPECT_NE(metrics.flow(next, key), first);
 }
 
+TEST_F(MetricsTest, what_vouches_for_the_source_is_a_label_and_so_is_the_principal) {
+  const auto value = [&](const char* name) {
+    const auto labels = labels_of(snapshot, key);
+    for (size_t i = 0; i < kFlowLabelNames.size(); ++i)
+      if (kFlowLabelNames[i] == name) return labels.values[i];
+    return std::string("no such label");
+  };
+  const FlowId unknown = metrics.flow(snapshot, key);
+  EXPECT_EQ(value("connection_security_policy"), "unknown");
+  EXPECT_EQ(value("source_principal"), "unknown");
+  key.security = Security::kNone;
+  EXPECT_EQ(value("connection_security_policy"), "none");
+  EXPECT_EQ(value("source_principal"), "unknown");
+  key.security = Security::kKernelAttested;
+  EXPECT_EQ(value("connection_security_policy"), "kernel_attested");
+  EXPECT_TRUE(value("source_principal").starts_with("spiffe://cluster.local/ns/dev/sa/"));
+  key.security = Security::kMutualTls;
+  EXPECT_EQ(value("connection_security_policy"), "mutual_tls");
+  EXPECT_TRUE(value("source_principal").starts_with("spiffe://cluster.local/ns/dev/sa/"));
+  EXPECT_NE(metrics.flow(snapshot, key), unknown);
+}
+
+TEST_F(MetricsTest, the_security_of_a_call_follows_from_where_both_ends_are) {
+  snapshot.workloads[0].enrolled = snapshot.workloads[0].local = true;
+  snapshot.workloads[1].enrolled = true;
+  EXPECT_EQ(outbound_security(snapshot, 0, 1), Security::kNone) << "no CA";
+  snapshot.settings.mutual_tls = true;
+  EXPECT_EQ(outbound_security(snapshot, 0, 1), Security::kMutualTls);
+  snapshot.workloads[1].local = true;
+  EXPECT_EQ(outbound_security(snapshot, 0, 1), Security::kKernelAttested);
+  snapshot.workloads[0].same_node_tls = true;
+  EXPECT_EQ(outbound_security(snapshot, 0, 1), Security::kMutualTls);
+  snapshot.workloads[0].same_node_tls = false;
+  snapshot.role = model::Role::kGateway;
+  EXPECT_EQ(outbound_security(snapshot, 0, 1), Security::kMutualTls) << "the kernel does not see a gateway";
+  snapshot.workloads[1].enrolled = false;
+  EXPECT_EQ(outbound_security(snapshot, 0, 1), Security::kNone);
+  EXPECT_EQ(outbound_security(snapshot, 0, model::kNone), Security::kNone);
+}
+
 TEST_F(MetricsTest, requests_are_told_apart_by_code_and_flag) {
   const FlowId flow = metrics.flow(snapshot, key);
   for (int i = 0; i < 3; ++i) metrics.request_done(request(flow, 200));
