@@ -86,7 +86,10 @@ void Handshake::resume(Context& context) {
   auto& connection = *transport_->connection_;
   const auto* kept =
       context.sessions().find(connection, contexts_.bundle()->generation(), contexts_.clock().wall_now());
-  if (kept == nullptr || SSL_set_session(transport_->ssl_.get(), kept->session.get()) != 1) return;
+  if (kept == nullptr) return;
+  // A copy: OpenSSL uses up the one it is given, and the connections of a busy pool begin from the same one.
+  const Owned<SSL_SESSION> copy(SSL_SESSION_dup(kept->session.get()));
+  if (!copy || SSL_set_session(transport_->ssl_.get(), copy.get()) != 1) return;
   // Holds if the server agrees to resume; a certificate from it overwrites this.
   connection.peer = kept->peer;
   connection.generation = kept->generation;

@@ -114,8 +114,9 @@ bool still_good(Connection& connection, SSL_SESSION* session) {
 
 SSL_TICKET_RETURN on_ticket(SSL* ssl, SSL_SESSION* session, const unsigned char* /*name*/, size_t /*size*/,
                             SSL_TICKET_STATUS status, void* /*unused*/) {
-  if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) return SSL_TICKET_RETURN_IGNORE;
-  return still_good(connection_of(ssl), session) ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_IGNORE;
+  // Refused means a full handshake that ends with a new ticket; one that holds is not renewed, so that its hour ends.
+  if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) return SSL_TICKET_RETURN_IGNORE_RENEW;
+  return still_good(connection_of(ssl), session) ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_IGNORE_RENEW;
 }
 
 // 80 bytes: name, HMAC key and AES key of the tickets of one identity, leaf and bundle generation.
