@@ -269,6 +269,8 @@ void add_life_commands(CLI::App& sandbox, Words& words, Action& action) {
   up_cmd->add_option("--nodes", words.up.nodes, "how many nodes")->capture_default_str();
   up_cmd->add_flag("--dual-stack", words.up.dual_stack, "IPv4 and IPv6");
   up_cmd->add_flag("--no-mesh", words.no_mesh, "without weft's own parts");
+  up_cmd->add_option("--certificate-lifetime", words.up.certificate_lifetime, "of workloads: 2m, 24h")
+      ->capture_default_str();
   up_cmd->add_option("--image", words.images, "NAME=COMMAND: one more image");
   up_cmd->add_flag("--resume", words.resume, "start the daemon of a sandbox that is there again");
   up_cmd->callback([&] { action = [&] { return run_up(words); }; });

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "agent/sandbox/files.h"
 
 namespace weft::sandbox {
@@ -12,6 +14,7 @@ Json Plan::to_json() const {
               {"nodes", nodes},
               {"dualStack", dual_stack},
               {"mesh", mesh},
+              {"certificateLifetime", certificate_lifetime},
               {"programs", programs},
               {"cgroupRoot", cgroup_root},
               {"images", images}};
@@ -24,6 +27,7 @@ base::Result<Plan> Plan::from_json(const Json& json) {
   plan.nodes = static_cast<uint32_t>(int_at(json, "nodes"));
   plan.dual_stack = bool_at(json, "dualStack");
   plan.mesh = bool_at(json, "mesh");
+  plan.certificate_lifetime = text_at(json, "certificateLifetime", plan.certificate_lifetime);
   plan.programs = text_at(json, "programs");
   plan.cgroup_root = text_at(json, "cgroupRoot");
   for (const auto& [image, command] : pairs_at(json, "images")) plan.images[image] = command;
@@ -40,6 +44,19 @@ base::Status check_name(const std::string& name) {
   return base::fail(
       base::ErrorKind::kInvalid,
       "sandbox name \"" + name + "\": use lower-case letters, digits and inner dashes, at most 32");
+}
+
+base::Status check_lifetime(const std::string& text) {
+  static constexpr std::string_view kUnits = "smh";
+  static constexpr uint64_t kSeconds[] = {1, 60, 3600};
+  const size_t unit = text.empty() ? std::string_view::npos : kUnits.find(text.back());
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = error == std::errc{} && unit != std::string_view::npos && end + 1 == text.data() + text.size();
+  if (whole && number <= 90 * 86400 && number * kSeconds[unit] >= 10 && number * kSeconds[unit] <= 90 * 86400)
+    return {};
+  return base::fail(base::ErrorKind::kInvalid,
+                    "certificate lifetime \"" + text + "\": use a number and s, m or h, from 10s to 2160h");
 }
 
 std::string Layout::pins(const std::string& node) const {

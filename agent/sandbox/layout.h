@@ -24,6 +24,7 @@ struct Plan {
   uint32_t nodes = 2;
   bool dual_stack = false;
   bool mesh = true;
+  std::string certificate_lifetime = "24h";   // what control signs for: a number and s, m or h
   std::string programs;                       // directory of weft-agent, weft-proxy and the test applications
   std::string cgroup_root;                    // cgroup v2 mount
   std::map<std::string, std::string> images;  // more image names and their commands
@@ -32,6 +33,8 @@ struct Plan {
   static base::Result<Plan> from_json(const Json& json);
 };
 
+// "90s", "2m", "24h": from ten seconds to 90 days.
+[[nodiscard]] base::Status check_lifetime(const std::string& text);
 // Lower-case letters, digits and dashes, at most 32, as Kubernetes names are.
 [[nodiscard]] base::Status check_name(const std::string& name);
 
@@ -55,6 +58,8 @@ class Layout {
   [[nodiscard]] std::string requests() const { return in_state("requests"); }
   [[nodiscard]] std::string tokens() const { return in_state("tokens"); }   // the key that signs tokens
   [[nodiscard]] std::string jwks_dir() const { return in_state("jwks"); }   // its public half, for control
+  [[nodiscard]] std::string ca_dir() const { return in_state("ca"); }        // private to control
+  [[nodiscard]] std::string trust_dir() const { return in_state("trust"); }  // root-cert.pem, for everybody
   [[nodiscard]] std::string pods() const { return in_state("pods"); }
   [[nodiscard]] std::string logs() const { return in_state("logs"); }
   [[nodiscard]] std::string node_dir(const std::string& node) const { return in_state("nodes/" + node); }
@@ -88,6 +93,9 @@ class Layout {
   Plan plan_;
 };
 
+// The CA's Service: among the first ten, which clusters keep for what is theirs.
+inline constexpr uint32_t kControlServiceHost = 2;
+inline constexpr uint32_t kControlUser = 65532;  // nobody else runs as this one: the CA's key is its alone
 inline constexpr uint32_t kOutsideHost = 100;  // 10.77.x.100: a client that is no part of the cluster
 
 // Reads sandbox.json of `name`; a sentence with what to do next if there is none.

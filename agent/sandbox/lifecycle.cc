@@ -80,8 +80,11 @@ base::Status check_programs(const Plan& plan) {
 base::Status make_state(const Layout& layout) {
   for (const std::string& dir :
        {layout.netns_dir(), layout.applied(), layout.user(), layout.generated(), layout.status(),
-        layout.requests(), layout.pods(), layout.logs(), layout.jwks_dir(), layout.in_state("dns")})
+        layout.requests(), layout.pods(), layout.logs(), layout.jwks_dir(), layout.trust_dir(), layout.in_state("dns")})
     TRY(make_directories(dir));
+  TRY(make_directories(layout.ca_dir(), 0700));
+  if (::chown(layout.ca_dir().c_str(), kControlUser, kControlUser) != 0)
+    return base::fail_errno("chown " + layout.ca_dir());
   ::chmod(layout.status().c_str(), 01777);  // unprivileged gateway agents write there too
   for (const std::string& node : layout.node_names()) {
     TRY(make_directories(layout.node_dir(node) + "/agent"));
@@ -195,6 +198,7 @@ base::Result<Layout> up(const UpOptions& options) {
   TRY(check_name(options.name));
   if (options.nodes == 0 || options.nodes > kMaxNodes)
     return base::fail(base::ErrorKind::kInvalid, fmt::format("--nodes: 1 to {}", kMaxNodes));
+  TRY(check_lifetime(options.certificate_lifetime));
   TRY_ASSIGN(auto turn, take_turn());
   TRY(refuse_existing(options.name));
   Plan plan;
@@ -202,6 +206,7 @@ base::Result<Layout> up(const UpOptions& options) {
   plan.nodes = options.nodes;
   plan.dual_stack = options.dual_stack;
   plan.mesh = options.mesh;
+  plan.certificate_lifetime = options.certificate_lifetime;
   plan.images = options.images;
   plan.programs = own_program().substr(0, own_program().rfind('/'));
   TRY_ASSIGN(plan.cgroup_root, find_cgroup2());

@@ -14,6 +14,7 @@ struct UpOptions {
   uint32_t nodes = 2;
   bool dual_stack = false;
   bool mesh = true;
+  std::string certificate_lifetime = "24h";
   std::map<std::string, std::string> images;
 };
 

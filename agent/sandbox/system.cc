@@ -1,11 +1,11 @@
 #include "agent/sandbox/system.h"
 
 extern const char* const kGatewayManifest;
+extern const char* const kControlManifest;
 
 namespace weft::sandbox {
 namespace {
 
-constexpr const char* kStateToken = "SANDBOX_STATE";
 constexpr unsigned kNobody = 65534;  // who the proxies become
 
 // The command lines of the node's two processes.
@@ -45,6 +45,18 @@ Json system_pod(const std::string& name, const std::string& node, Json container
                 {"containers", Json::array({std::move(container)})}}}};
 }
 
+// Words in capitals stand for what only the sandbox knows.
+std::string filled_in(std::string text, const Layout& layout) {
+  const std::pair<std::string, std::string> kWords[] = {
+      {"SANDBOX_STATE/", layout.state() + "/"},
+      {"SANDBOX_CONTROL_IP", layout.service_v4(kControlServiceHost)},
+      {"SANDBOX_CERTIFICATE_LIFETIME", layout.plan().certificate_lifetime}};
+  for (const auto& [word, value] : kWords)
+    for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + value.size()))
+      text.replace(at, word.size(), value);
+  return text;
+}
+
 }  // namespace
 
 std::vector<Json> system_pods(const Layout& layout) {
@@ -72,13 +84,16 @@ std::vector<Json> system_pods(const Layout& layout) {
   return pods;
 }
 
+std::string control_address(const Layout& layout) {
+  return layout.service_v4(kControlServiceHost) + ":15012";
+}
+
 std::string gateway_manifest(const Layout& layout) {
-  std::string text = kGatewayManifest;
-  const std::string token = kStateToken;
-  // The first one is in the comment that explains the token.
-  for (size_t at = text.find(token + "/"); at != std::string::npos; at = text.find(token + "/", at))
-    text.replace(at, token.size(), layout.state());
-  return text;
+  return filled_in(kGatewayManifest, layout);
+}
+
+std::string control_manifest(const Layout& layout) {
+  return filled_in(kControlManifest, layout);
 }
 
 }  // namespace weft::sandbox

@@ -11,7 +11,11 @@ namespace weft::sandbox {
 // weft-system. Without uid and times: complete_pod() adds them.
 [[nodiscard]] std::vector<Json> system_pods(const Layout& layout);
 
-// manifests/sandbox/gateway.yaml with this sandbox's paths.
+// The manifest of manifests/sandbox with this sandbox's paths and addresses.
 [[nodiscard]] std::string gateway_manifest(const Layout& layout);
+[[nodiscard]] std::string control_manifest(const Layout& layout);
+// Where agents reach the CA, and what its certificate says.
+[[nodiscard]] std::string control_address(const Layout& layout);
+inline constexpr const char* kControlName = "weft-control.weft-system.svc";
 
 }  // namespace weft::sandbox

@@ -85,18 +85,22 @@ bool Cluster::is_captured(const std::string& pod) {
   return false;
 }
 
+pid_t Cluster::process_of(const std::string& ns, const std::string& pod, const std::string& container) {
+  // "sandbox://1234": the container's main process.
+  const std::string id = pod_field(ns, pod, R"(.status.containerStatuses[?(@.name==")" + container + R"(")].containerID)");
+  const pid_t pid = std::atoi(id.substr(id.rfind('/') + 1).c_str());
+  return pid > 0 && kill(pid, 0) == 0 ? pid : 0;
+}
+
 bool Cluster::kill9(const std::string& component, const std::string& node) {
-  // The sandbox's cgroups name their pods; the component is the one process in its own.
-  const Answer found = run({"pgrep", "-f", program(component)});
-  std::istringstream pids(found.out);
-  for (std::string pid; std::getline(pids, pid);) {
-    std::ifstream cgroup("/proc/" + pid + "/cgroup");
-    const std::string text((std::istreambuf_iterator<char>(cgroup)), {});
-    if (text.find("weft-sandbox-" + name_ + "/" + node + "/") == std::string::npos) continue;
-    if (text.find("/" + component) == std::string::npos) continue;
-    return kill(std::atoi(pid.c_str()), SIGKILL) == 0;
-  }
-  return false;
+  return kill9_container("weft-system", component + "-" + node, component);
+}
+
+bool Cluster::kill9_container(const std::string& ns, const std::string& pod, const std::string& container) {
+  pid_t pid = 0;
+  // One that was killed just now has to come up first.
+  (void)eventually([&] { return (pid = process_of(ns, pod, container)) > 0; }, std::chrono::seconds(5));
+  return pid > 0 && kill(pid, SIGKILL) == 0;
 }
 
 Answer Cluster::in_netns_of(const std::string& ns, const std::string& pod, const std::string& shell_command) {

@@ -1,5 +1,7 @@
 #pragma once
 // A sandbox of two nodes for end-to-end tests, driven by weftctl as a user drives it.
+#include <sys/types.h>
+
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -36,8 +38,11 @@ class Cluster {
   std::string wait_for_pods(const std::vector<std::string>& pods, std::chrono::seconds limit = std::chrono::seconds(60));
   // Whether the agent of some node says that this pod is captured.
   bool is_captured(const std::string& pod);
+  // The main process of a container; 0: it does not run.
+  pid_t process_of(const std::string& ns, const std::string& pod, const std::string& container);
   // Sends SIGKILL to a component of the mesh on a node: "weft-agent", "weft-proxy".
   bool kill9(const std::string& component, const std::string& node);
+  bool kill9_container(const std::string& ns, const std::string& pod, const std::string& container);
   // Runs a program of this machine in the network namespace of a pod, with nothing else of the pod.
   Answer in_netns_of(const std::string& ns, const std::string& pod, const std::string& shell_command);
 

@@ -125,5 +125,37 @@ TEST(Gateway, manifest_carries_the_names_that_scripts_look_for) {
             "/run/weft/sandbox/t/manifests");
 }
 
+TEST(Control, manifest_has_a_fixed_address_a_user_of_its_own_and_no_right) {
+  Plan plan = layout().plan();
+  plan.certificate_lifetime = "2m";
+  const auto objects = read_manifests(control_manifest(Layout(plan)), "control.yaml");
+  ASSERT_TRUE(objects.has_value()) << objects.error().what;
+  ASSERT_EQ(objects->size(), 3u);
+  EXPECT_EQ(text_at((*objects)[1], "spec.clusterIP") + ":15012", control_address(Layout(plan)));
+  const Json& container = at((*objects)[2], "spec.template.spec.containers.0");
+  EXPECT_EQ(int_at(container, "securityContext.runAsUser"), kControlUser);
+  EXPECT_EQ(at(container, "securityContext.capabilities.drop"), Json::array({"ALL"}));
+  EXPECT_FALSE(bool_at(container, "securityContext.allowPrivilegeEscalation", true));
+  const Json& args = at(container, "args");
+  const auto life = std::ranges::find(args, "--certificate-lifetime");
+  ASSERT_TRUE(life != args.end() && life + 1 != args.end());
+  EXPECT_EQ(*(life + 1), "2m");
+  EXPECT_EQ(args.dump().find("SANDBOX"), std::string::npos);
+}
+
+TEST(Plan, lives_of_certificates_have_a_unit_and_bounds) {
+  for (const char* good : {"10s", "2m", "24h", "2160h"}) EXPECT_TRUE(check_lifetime(good)) << good;
+  for (const char* bad : {"", "2", "m", "9s", "2161h", "-2m", "2 m", "2m ", "2d", "99999999999999999999h"})
+    EXPECT_FALSE(check_lifetime(bad)) << bad;
+}
+
+TEST(Plan, a_saved_plan_reads_back) {
+  Plan plan = layout().plan();
+  plan.certificate_lifetime = "90s";
+  const auto read = Plan::from_json(plan.to_json());
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->certificate_lifetime, "90s");
+}
+
 }  // namespace
 }  // namespace weft::sandbox::test
