@@ -174,8 +174,10 @@ TEST_F(IdentityTest, no_agent_holds_a_private_key_in_memory_and_no_file_does_but
     of_proxies += scalars_in_memory(cluster().process_of("weft-system", std::string("weft-proxy-") + node, "weft-proxy"), keys);
   }
   EXPECT_GT(of_proxies, 0) << "the search finds the keys where they are";
-  for (const pid_t pid : agents)
-    if (pid != control) EXPECT_EQ(private_keys_in_memory(pid), 0u) << pid;
+  for (const pid_t pid : agents) {
+    if (pid == control) continue;
+    EXPECT_EQ(private_keys_in_memory(pid), 0u) << pid;
+  }
   EXPECT_EQ(files_with_private_keys(state_file("")),
             (std::vector<std::string>{state_file("ca/ca-key.pem"), state_file("tokens/key.pem")}));
 }
