@@ -16,6 +16,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = ROOT / "build" / os.environ.get("WEFT_BENCH_BUILD", "release")
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -91,6 +92,20 @@ def cpu_seconds(pid):
     return total
 
 
+def cpu_time(pids):
+    """Seconds on a CPU of processes and their descendants, to the nanosecond. What finished threads used is not in it,
+    so it is for programs whose threads live as long as they do."""
+    total = 0
+    for pid in pids:
+        for each in descendants(pid):
+            for task in pathlib.Path(f"/proc/{each}/task").glob("*/schedstat"):
+                try:
+                    total += int(task.read_text().split()[0])
+                except OSError:
+                    pass  # the thread has ended meanwhile
+    return total / 1e9
+
+
 def rss_kib(pid):
     total = 0
     for each in descendants(pid):
@@ -98,6 +113,16 @@ def rss_kib(pid):
             if line.startswith("Pss:"):
                 total += int(line.split()[1])
     return total
+
+
+def allow_cubic():
+    """Namespaces may only choose what the machine allows to everybody; for the time of this run that includes cubic."""
+    name = "net.ipv4.tcp_allowed_congestion_control"
+    before = run("sysctl", "-n", name, check=False).stdout.strip()
+    if not before or "cubic" in before.split():
+        return
+    if run("sysctl", "-qw", f"{name}={before} cubic", check=False).returncode == 0:
+        atexit.register(run, "sysctl", "-qw", f"{name}={before}", check=False)
 
 
 def wait_port(namespace, address, port, seconds=10):
@@ -123,7 +148,7 @@ def spread(values):
 def show(title, unit, rows, base, target=None):
     """rows: name -> list of values, one a round. Ratios are taken to `base`, round by round."""
     print(f"\n{title} [{unit}]")
-    print(f"  {'':<14}{'min':>10}{'median':>10}{'max':>10}   ratio to {base}")
+    print(f"  {'':<14}{'min':>10}{'median':>10}{'max':>10}   {'ratio to ' + base if base else ''}")
     result = {}
     for name, values in rows.items():
         s = spread(values)
@@ -136,13 +161,17 @@ def show(title, unit, rows, base, target=None):
     return {"title": title, "unit": unit, "base": base, "target": target, "rows": result}
 
 
-def machine(namespace):
+def machine_facts(control):
+    """`control`: congestion control, as text or by place."""
     load = os.getloadavg()
-    control = namespace.congestion_control
-    text = {"kernel": os.uname().release, "cpus": os.cpu_count(), "load": load, "congestion_control": control}
-    print(f"machine: kernel {text['kernel']}, {text['cpus']} CPUs, load {load[0]:.2f} {load[1]:.2f} {load[2]:.2f}, "
-          f"congestion control of the namespace: {control}")
-    return text
+    words = control if isinstance(control, str) else ", ".join(sorted(set(control.values())))
+    print(f"machine: kernel {os.uname().release}, {os.cpu_count()} CPUs, load {load[0]:.2f} {load[1]:.2f} {load[2]:.2f}, "
+          f"congestion control of the namespaces: {words}")
+    return {"kernel": os.uname().release, "cpus": os.cpu_count(), "load": load, "congestion_control": control}
+
+
+def machine(namespace):
+    return machine_facts(namespace.congestion_control)
 
 
 def write_json(name, results):

@@ -1,0 +1,67 @@
+"""Handshakes by themselves: what the arithmetic alone allows, HAProxy as the server, weft's room of TLS in one process."""
+import json
+import re
+import subprocess
+import sys
+
+from harness import BUILD, cpu_time, run
+from sandbox import wait_until
+
+
+def arithmetic_limit(seconds):
+    """Full mutual handshakes a second that one core could serve as one side if nothing but P-256 and X25519 cost time: one
+    signature, two verifications (the peer's certificate, its proof), one X25519 key and one agreement."""
+    out = run("openssl", "speed", "-seconds", str(seconds), "-mr", "ecdsap256", "ecdhx25519").stdout
+    sign, verify = map(float, re.search(r"\+F4:\d+:256:([\d.]+):([\d.]+)", out).groups())
+    agree = float(re.search(r"\+F5:\d+:253:([\d.]+)", out).group(1))
+    return 1 / (1 / sign + 2 / verify + 2 / agree)
+
+
+def haproxy_rate(peers, client, load_cpu, seconds):
+    """Full handshakes a second of HAProxy's CPU time."""
+    process, port = peers.haproxy_handshakes()
+    words = ["openssl", "s_time", "-connect", f"{peers.server.ip}:{port}", "-new", "-tls1_3", "-cert", peers.folder / "client.pem",
+             "-key", peers.folder / "client.key", "-CAfile", peers.folder / "ca.pem", "-time"]
+
+    def served(limit):
+        done = subprocess.run(client.words([*words, limit], load_cpu, True), capture_output=True, text=True, timeout=limit + 20)
+        found = re.search(r"(\d+) connections in \d+ real seconds", done.stdout)
+        return int(found.group(1)) if found else 0
+
+    wait_until("HAProxy to shake hands", lambda: served(1) > 0)
+    before = cpu_time([process.pid])
+    count = served(seconds)
+    spent = cpu_time([process.pid]) - before
+    peers.server.sandbox.stop(process)
+    return count / spent
+
+
+def weft_rows(cpu):
+    """bench_tls prints JSON lines {"bench": "server full"|"server resumed"|"pair full"|"pair resumed", "us": CPU of one}."""
+    program = BUILD / "bench" / "bench_tls"
+    if not program.exists():
+        print("  bench_tls is not built: weft's handshakes are not measured")
+        return {}
+    done = subprocess.run(["taskset", "-c", str(cpu), program], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"bench_tls: {done.stdout}{done.stderr}")
+    found = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("{"):
+            row = json.loads(line)
+            found.setdefault(row["bench"], []).append(row["us"])
+    return found
+
+
+def measure(peers, client, rows, load_cpu, proxy_cpu, seconds):
+    """Rows of mtls_goals.GOALS; `rows` are those measured before."""
+    limit = arithmetic_limit(seconds)
+    rate = {"arithmetic": [limit], "haproxy": [haproxy_rate(peers, client, load_cpu, seconds)]}
+    mine = weft_rows(proxy_cpu)
+    out = {"handshake rate": rate, "handshake CPU": {}, "resumed CPU": {}}
+    if "server full" in mine:
+        rate["weft"] = [1e6 / us for us in mine["server full"]]
+    for bench, row in (("pair full", "handshake CPU"), ("pair resumed", "resumed CPU")):
+        if bench in mine:
+            out[row]["weft"] = mine[bench]
+    return out

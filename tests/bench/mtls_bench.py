@@ -1,0 +1,309 @@
+#!/usr/bin/env python3
+"""From a pod of one node to a pod of another: no proxy, TLS pairs of nginx and HAProxy, Envoy if it is on PATH, weft.
+
+    client's pod                                              server's pod
+    load (CPU 1) -> proxy (CPU 0) == mutual TLS, two nodes == proxy (CPU 0) -> server (CPU 1)
+
+Every set-up goes through the same two nodes of one sandbox, one worker each, both proxies on one CPU. Their order is one
+round after the other; ratios are taken round by round. weft's proxies are those of the nodes, the peers' run in the pods
+themselves, so the wire between them is the same.
+    --quick   one minute instead of about six
+"""
+import argparse
+import contextlib
+import re
+import select
+import statistics
+import subprocess
+import sys
+import time
+
+import handshakes
+from harness import BUILD, allow_cubic, cpu_time, machine_facts, need, rss_kib, run, scratch, show, write_json
+from mtls_goals import GOALS, judge
+from sandbox import BIN, Pod, Sandbox, json_line, wait_until
+from tls_peers import HTTP, TRAFFIC, Peers, make_certificates
+
+PROXY_CPU, LOAD_CPU = 0, 1
+PROGRAM = BUILD / "bench" / "bench_traffic"
+CONNECTIONS, CHURN_SLOTS = 32, 16
+NODES = ("node1", "node2")
+FAR_PODS, STREAMS, PEER_TUNNELS = 24, 1000, 200
+
+CLUSTER = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: mesh, labels: {weft.mesh/enabled: "true"}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: plain}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: server, namespace: mesh}
+spec: {selector: {app: server}, ports: [{name: tcp-traffic, port: 7100}, {name: tcp-web, port: 8080}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: far, namespace: mesh}
+spec:
+  replicas: %d
+  selector: {matchLabels: {app: far}}
+  template:
+    metadata: {labels: {app: far}}
+    spec: {nodeName: node2, containers: [{name: far, image: weft/traffic, args: [serve, 0.0.0.0, "7100"]}]}
+"""
+POD = """
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: {namespace}, labels: {{app: {name}}}}}
+spec: {{nodeName: {node}, containers: [{{name: idle, image: bash}}]}}
+"""
+WEB_SERVER = """
+worker_processes 1; daemon off; pid {dir}/{name}.pid; error_log /dev/null; worker_rlimit_nofile 65536;
+events {{ worker_connections 16384; }}
+http {{ access_log off; keepalive_requests 100000000; server {{ listen 8080 backlog=4096; location / {{ return 200 "{body}"; }} }} }}
+"""
+
+
+class Setup:
+    """One way from client to server. `sides`: the processes that are charged, source and destination apart."""
+
+    def __init__(self, name, client, address, ports, sides):
+        self.name, self.client, self.address, self.ports, self.sides = name, client, address, ports, sides
+
+    def pids(self):
+        return [pid for side in self.sides() for pid in side]
+
+    def traffic(self, mode, *words):
+        return json_line(self.client.run(PROGRAM, mode, self.address, self.ports[TRAFFIC], *words, cpu=LOAD_CPU))
+
+    def wrk(self, connections, seconds):
+        """Requests served and the median in microseconds."""
+        out = self.client.run("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
+                              f"http://{self.address}:{self.ports[HTTP]}/", cpu=LOAD_CPU)
+        if "Non-2xx" in out or "Socket errors" in out:
+            sys.exit(f"{self.name}: not every request was answered: {out}")
+        value, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)", out).groups()
+        return int(re.search(r"(\d+) requests in", out).group(1)), float(value) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
+
+    def memory(self):
+        return [sum(rss_kib(pid) for pid in side) * 1024 for side in self.sides()]
+
+
+@contextlib.contextmanager
+def charged(setup):
+    """The seconds that the set-up's proxies spend inside, and how long it took."""
+    cost = {}
+    pids, started = setup.pids(), time.monotonic()
+    before = cpu_time(pids)
+    yield cost
+    cost["cpu"], cost["wall"] = cpu_time(pids) - before, time.monotonic() - started
+
+
+def bulk(setup, seconds):
+    with charged(setup) as cost:
+        out = setup.traffic("bulk", seconds)
+    return {"bulk CPU": cost["cpu"] / out["bytes"] * 1e9, "bulk rate": out["bytes"] * 8e-9 / out["seconds"]}
+
+
+def requests(setup, seconds):
+    with charged(setup) as cost:
+        done, median = setup.wrk(CONNECTIONS, seconds)
+    return {"request CPU": cost["cpu"] / done * 1e6, "request rate": done / cost["wall"] / 1e3, "request p50": median / 1e3}
+
+
+def one_connection(setup, seconds):
+    with charged(setup) as cost:
+        done, median = setup.wrk(1, seconds)
+    return {"lone request p50": median / 1e3, "lone request CPU": cost["cpu"] / done * 1e6}
+
+
+def new_connections(setup, seconds):
+    with charged(setup) as cost:
+        out = setup.traffic("churn", seconds, CHURN_SLOTS)
+    if out["errors"]:
+        print(f"  {setup.name}: {out['errors']} of {out['count']} new connections failed: {out['last_error']}")
+    if not out["count"]:
+        sys.exit(f"{setup.name}: no connection was served")
+    return {"connection CPU": cost["cpu"] / out["count"] * 1e6, "connection rate": out["count"] / out["seconds"] / 1e3,
+            "connection p50": out["p50_us"] / 1e3}
+
+
+@contextlib.contextmanager
+def held(pod, addresses, port, count):
+    """`count` idle connections to each address, each of which has been used once."""
+    holder = pod.start(PROGRAM, "idle", ",".join(addresses), port, count, cpu=LOAD_CPU, stdin=subprocess.PIPE,
+                       stdout=subprocess.PIPE)
+    try:
+        if not select.select([holder.stdout], [], [], 60)[0] or not holder.stdout.readline():
+            sys.exit(f"{count} idle connections to each of {len(addresses)} addresses could not be opened")
+        yield
+    finally:
+        holder.stdin.close()
+        pod.sandbox.stop(holder)
+
+
+def idle_memory(setup, addresses, port, count):
+    """What each side grows by for one of the connections, in bytes; and the CPU of both for opening one, in us."""
+    before = setup.memory()
+    with charged(setup) as cost, held(setup.client, addresses, port, count):
+        time.sleep(1)
+        after = setup.memory()
+    total = count * len(addresses)
+    return [(a - b) / total for a, b in zip(after, before)], cost["cpu"] / total * 1e6
+
+
+def build_cluster(far_pods):
+    sandbox = Sandbox(2, {"weft/proxy": f"{BIN}/weft-proxy --workers 1", "weft/traffic": PROGRAM})
+    pods = [(ns, name, node) for ns in ("mesh", "plain") for name, node in (("client", "node1"), ("server", "node2"))]
+    sandbox.apply(CLUSTER % far_pods + "".join(POD.format(namespace=ns, name=name, node=node) for ns, name, node in pods))
+    sandbox.ctl("wait", "--timeout", "90")
+    found = {(ns, name): Pod(sandbox, ns, name) for ns, name, _ in pods}
+    for pod in found.values():
+        # Ports must not run out while connections are made and closed; listeners of the peers stay below the range.
+        pod.sysctl("net.ipv4.tcp_tw_reuse", "1")
+        pod.sysctl("net.ipv4.ip_local_port_range", "32768 65000")
+    for node in NODES:
+        for component in ("weft-proxy", "weft-agent"):
+            for pid in sandbox.pids(component, node):
+                run("taskset", "-a", "-p", "-c", str(PROXY_CPU), str(pid))
+    return sandbox, found
+
+
+def start_servers(pods, folder):
+    for namespace in ("mesh", "plain"):
+        path = folder / f"web-{namespace}.conf"
+        path.write_text(WEB_SERVER.format(dir=folder, name=f"web-{namespace}", body="x" * 128))
+        server = pods[namespace, "server"]
+        server.start("nginx", "-c", path, cpu=LOAD_CPU, log=folder / "web.log")
+        server.start(PROGRAM, "serve", "0.0.0.0", TRAFFIC, cpu=LOAD_CPU, log=folder / "traffic.log")
+
+
+def make_setups(sandbox, pods, folder):
+    plain, server = pods["plain", "client"], pods["plain", "server"]
+    same = {HTTP: HTTP, TRAFFIC: TRAFFIC}
+    service = sandbox.ctl("get", "services", "server", "-n", "mesh", "-o", "jsonpath={.spec.clusterIP}").strip()
+    setups = [Setup("no proxy", plain, server.ip, same, lambda: [[], []])]
+    make_certificates(folder)
+    peers = Peers(plain, server, folder, PROXY_CPU)
+    pairs = peers.all()
+    setups += [Setup(p.name, plain, plain.ip, p.ports, p.pids) for p in pairs]
+    setups.append(Setup("weft", pods["mesh", "client"], service, same, lambda: [sandbox.pids("weft-proxy", n) for n in NODES]))
+    full = peers.haproxy(base=22500, resume=False)
+    return setups, Setup(full.name, plain, plain.ip, full.ports, full.pids), peers
+
+
+def answers(setup):
+    for port in setup.ports.values():
+        words = ["curl", "-s", "-m", "2", "-o", "/dev/null", f"http://{setup.address}:{port}/"]
+        try:
+            subprocess.run(setup.client.words(words, LOAD_CPU, True), check=port == setup.ports[HTTP], timeout=5)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            return False
+    return True
+
+
+def opened_by_policy(sandbox):
+    """Connections that weft's proxies have recorded as opened, by node and connection_security_policy."""
+    out = {}
+    for node in NODES:
+        for name, labels, number in sandbox.metrics(node):
+            if name == "istio_tcp_connections_opened_total":
+                key = (node, labels.get("connection_security_policy", "?"))
+                out[key] = out.get(key, 0) + number
+    return out
+
+
+def say_path(sandbox, before):
+    seen = {k: n - before.get(k, 0) for k, n in opened_by_policy(sandbox).items() if n > before.get(k, 0)}
+    text = ", ".join(f"{node} {policy}: {number:.0f}" for (node, policy), number in sorted(seen.items()))
+    secured = bool(seen) and {policy for _, policy in seen} == {"mutual_tls"}
+    print(f"\nconnections of weft by connection_security_policy: {text or 'none were recorded'}")
+    if not secured:
+        print("  NOT mutual TLS: weft's figures above are not those of its encrypted path, and no target is met by them")
+    return {"mutual_tls": secured, "seen": text}
+
+
+def memory_rows(sandbox, setups, pods, quick):
+    """First of all, while nothing has been freed that could be used again."""
+    rows = {"tunnel memory": {}, "stream memory": {}, "fresh full CPU": {}}
+    weft = next(s for s in setups if s.name == "weft")
+    for setup in setups:
+        if setup.sides() != [[], []] and setup is not weft:
+            grown, _ = idle_memory(setup, [setup.address], setup.ports[TRAFFIC], PEER_TUNNELS)
+            rows["stream memory" if setup.name == "envoy" else "tunnel memory"][setup.name] = [max(grown) / 1024]
+    names = [line.rsplit("/", 1)[-1] for line in
+             sandbox.ctl("get", "pods", "-n", "mesh", "-l", "app=far", "-o", "name").split()]
+    addresses = [Pod(sandbox, "mesh", name).ip for name in names]
+    opened = sandbox.counter("node1", "weft_proxy_hbone_tunnels_opened_total")
+    grown, cpu = idle_memory(weft, addresses, TRAFFIC, 1)
+    tunnels = sandbox.counter("node1", "weft_proxy_hbone_tunnels_opened_total") - opened
+    print(f"weft: {len(addresses)} pods called for the first time opened {tunnels:.0f} tunnels; growth a call, source and "
+          f"destination: {grown[0]:.0f} and {grown[1]:.0f} bytes")
+    if tunnels >= len(addresses):
+        rows["tunnel memory"]["weft"] = [max(grown) / 1024]
+        rows["fresh full CPU"]["weft"] = [cpu / 1e3]
+    count = STREAMS // (4 if quick else 1)
+    grown, _ = idle_memory(weft, [weft.address], TRAFFIC, count)
+    print(f"weft: {count} idle connections to one pod; growth a connection, source and destination: {grown[0]:.0f} and "
+          f"{grown[1]:.0f} bytes")
+    rows["stream memory"]["weft"] = [max(grown) / 1024]
+    return rows
+
+
+def load_rows(sandbox, setups, full, options):
+    rows = {}
+    agents = []
+    for round_number in range(options.rounds + 1):
+        for setup in setups + [full]:
+            kinds = [new_connections] if setup is full else [bulk, requests, one_connection, new_connections]
+            for kind in kinds:
+                pids = [p for n in NODES for p in sandbox.pids("weft-agent", n)]
+                before = cpu_time(pids)
+                values = kind(setup, options.seconds if round_number else 1)
+                if not round_number:
+                    continue  # the first round warms up
+                if setup.name == "weft" and kind is new_connections:
+                    made = values["connection rate"] * 1e3 * options.seconds
+                    agents.append((cpu_time(pids) - before) / made * 1e6)
+                for name, value in values.items():
+                    rows.setdefault(name, {}).setdefault(setup.name, []).append(value)
+    for name in [n for n in rows if n.endswith("CPU")]:
+        rows[name].pop("no proxy", None)
+    for name in ("connection rate", "connection p50"):
+        rows[name].pop(full.name, None)
+    print(f"weft's two agents, beside the proxies: {statistics.median(agents):.1f} us of CPU a new connection (stocked sockets)")
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="one minute, one round")
+    options = parser.parse_args()
+    options.rounds, options.seconds = (1, 1) if options.quick else (5, 2)
+    need("nginx", "haproxy", "wrk", "openssl", "nsenter", "taskset", "curl")
+    allow_cubic()
+    folder = scratch()
+    sandbox, pods = build_cluster(8 if options.quick else FAR_PODS)
+    facts = machine_facts({f"{ns}/{name}": pod.sysctl("net.ipv4.tcp_congestion_control") for (ns, name), pod in pods.items()})
+    start_servers(pods, folder)
+    setups, full, peers = make_setups(sandbox, pods, folder)
+    for setup in setups + [full]:
+        wait_until(f"{setup.name} to answer", lambda: answers(setup))
+    before = opened_by_policy(sandbox)
+    rows = memory_rows(sandbox, setups, pods, options.quick)
+    rows.update(load_rows(sandbox, setups, full, options))
+    rows["fresh full CPU"]["haproxy"] = [v / 1e3 for v in rows["connection CPU"].pop(full.name)]
+    rows["fresh resumed CPU"] = {n: [v / 1e3 for v in rows["connection CPU"][n]] for n in ("nginx", "haproxy")}
+    path = say_path(sandbox, before)
+    rows.update(handshakes.measure(peers, pods["plain", "client"], rows, LOAD_CPU, PROXY_CPU, 1 if options.quick else 3))
+    print(f"\nrounds: {options.rounds} of {options.seconds} s for each row and set-up in turn; figures are medians")
+    results = [judge(goal, rows[name], path["mutual_tls"]) for name, goal in GOALS.items() if rows.get(name)]
+    write_json("mtls", {"machine": facts, "path": path, "results": results})
+
+
+if __name__ == "__main__":
+    main()
