@@ -29,6 +29,7 @@ namespace {
 
 constexpr uint16_t kPort = 8080, kServicePort = 80;
 constexpr int kManyServices = 10000;
+constexpr uint32_t kPolicies = 1000;
 
 void must(bool ok, const char* what) {
   if (!ok) throw std::runtime_error(std::string(what) + ": " + std::strerror(errno));
@@ -78,6 +79,35 @@ struct WeftNet : Net {
     const weft_workload workload{id, id, WEFT_WORKLOAD_ENROLLED | WEFT_WORKLOAD_LOCAL, id};
     hooks.put("workloads", pod.ipv4, workload);
     const_cast<Hooks&>(hooks).attach_pod(netns);
+  }
+  // AuthorizationPolicies of the server's pod as the agent writes them: one in ten refuses a namespace, the others
+  // admit an identity at the server's port; the client's is the first.
+  void load_policies() const {
+    constexpr uint32_t kServer = 2;
+    for (uint32_t i = 1; i <= kPolicies; ++i) {
+      const bool deny = i % 10 == 0;
+      const uint32_t id = deny ? kPolicies + i : i;
+      weft_policy_key key{};
+      key.prefix_length = WEFT_POLICY_FIXED_BITS + 32;
+      key.pod_id = kServer;
+      key.action = deny ? WEFT_ACTION_DENY : WEFT_ACTION_ALLOW;
+      key.subject = deny ? WEFT_SUBJECT_NAMESPACE : WEFT_SUBJECT_IDENTITY;
+      key.port = deny ? 0 : kPort;
+      std::memcpy(key.value.bytes, &id, sizeof id);
+      hooks.put("policy", key, weft_policy{i});
+    }
+    const uint32_t kinds = WEFT_POLICY_KIND(WEFT_ACTION_DENY, WEFT_SUBJECT_NAMESPACE, 0) |
+                           WEFT_POLICY_KIND(WEFT_ACTION_ALLOW, WEFT_SUBJECT_IDENTITY, kPort);
+    auto pod = hooks.get<weft_pod>("pods", weft_pod_key{server.cookie()});
+    must(pod.has_value(), "the server's entry");
+    pod->flags |= WEFT_POD_HAS_ALLOW | WEFT_POD_HAS_POLICY;
+    pod->policy_kinds = kinds;
+    hooks.put("pods", weft_pod_key{server.cookie()}, *pod);
+    auto workload = hooks.get<weft_workload>("workloads", pod->ipv4);
+    must(workload.has_value(), "the server's workload");
+    workload->flags |= WEFT_WORKLOAD_HAS_ALLOW | WEFT_WORKLOAD_HAS_POLICY;
+    workload->policy_kinds = kinds;
+    hooks.put("workloads", pod->ipv4, *workload);
   }
   // Services 1..count, each with the server and four more backends that weigh nothing.
   void set_services(int count) const {
@@ -215,15 +245,18 @@ std::vector<sockaddr_in> targets_of(int services) {
 
 void run(int rounds) {
   const Net plain("plain"), dnat("dnat"), nft_few("nft10"), nft_many("nft10000");
-  const WeftNet weft_few("weft10"), weft_many("weft10000");
+  const WeftNet weft_few("weft10"), weft_many("weft10000"), weft_policies("weftpolicies");
   dnat.client.sh(
       "iptables-legacy -t nat -A OUTPUT -p tcp -d 10.96.0.0/16 --dport 80 -j DNAT --to 10.77.2.2:8080");
   nft_few.nft(kube_proxy_rules(10));
   nft_many.nft(kube_proxy_rules(kManyServices));
   weft_few.set_services(10);
   weft_many.set_services(kManyServices);
+  weft_policies.set_services(10);
+  weft_policies.load_policies();
   const std::vector<Peer> peers{{"no mesh", &plain, {sockaddr_of(plain.server_address)}},
                                 {"weft", &weft_few, targets_of(10)},
+                                {"weft, 1000 policies", &weft_policies, targets_of(10)},
                                 {"weft, 10000 services", &weft_many, targets_of(kManyServices)},
                                 {"iptables DNAT", &dnat, targets_of(10)},
                                 {"nftables, 10 services", &nft_few, targets_of(10)},
@@ -239,6 +272,7 @@ void run(int rounds) {
         print("round trip", peer.name, trip);
         print("bulk", peer.name, carried);
       });
+  must(weft_policies.hooks.count(WEFT_COUNTER_lookup_to_app_attested) > 0, "no arrival was attested");
   // The table alone: one net, filled and emptied in turn.
   for (int round = 0; round <= rounds; ++round)
     for (int services : {10, kManyServices}) {

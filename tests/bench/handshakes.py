@@ -1,5 +1,4 @@
 """Handshakes by themselves: what the arithmetic alone allows, HAProxy as the server, weft's room of TLS in one process."""
-import json
 import re
 import subprocess
 import sys
@@ -36,32 +35,14 @@ def haproxy_rate(peers, client, load_cpu, seconds):
     return count / spent
 
 
-def weft_rows(cpu):
-    """bench_tls prints JSON lines {"bench": "server full"|"server resumed"|"pair full"|"pair resumed", "us": CPU of one}."""
+def weft_both_sides(cpu):
+    """{"full": us, "resumed": us}: CPU of both sides of a handshake in one thread, as bench_tls prints it."""
     program = BUILD / "bench" / "bench_tls"
     if not program.exists():
-        print("  bench_tls is not built: weft's handshakes are not measured")
+        print(f"  {program.name} is not built: weft's handshakes are not measured")
         return {}
     done = subprocess.run(["taskset", "-c", str(cpu), program], capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"bench_tls: {done.stdout}{done.stderr}")
-    found = {}
-    for line in done.stdout.splitlines():
-        if line.startswith("{"):
-            row = json.loads(line)
-            found.setdefault(row["bench"], []).append(row["us"])
-    return found
-
-
-def measure(peers, client, rows, load_cpu, proxy_cpu, seconds):
-    """Rows of mtls_goals.GOALS; `rows` are those measured before."""
-    limit = arithmetic_limit(seconds)
-    rate = {"arithmetic": [limit], "haproxy": [haproxy_rate(peers, client, load_cpu, seconds)]}
-    mine = weft_rows(proxy_cpu)
-    out = {"handshake rate": rate, "handshake CPU": {}, "resumed CPU": {}}
-    if "server full" in mine:
-        rate["weft"] = [1e6 / us for us in mine["server full"]]
-    for bench, row in (("pair full", "handshake CPU"), ("pair resumed", "resumed CPU")):
-        if bench in mine:
-            out[row]["weft"] = mine[bench]
-    return out
+        sys.exit(f"{program.name}: {done.stdout}{done.stderr}")
+    print("\nweft's room of TLS, client and server in one thread:\n  " + "\n  ".join(done.stdout.splitlines()))
+    return {kind: float(us) for kind, us in re.findall(r"^handshake (full|resumed) +(\d+) us CPU, both sides", done.stdout, re.M)}

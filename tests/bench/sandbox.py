@@ -95,17 +95,17 @@ class Sandbox:
         self.ctl("down", check=False)
 
     def pids(self, component, node):
-        """Processes of one component on one node, told by their cgroup."""
-        found = []
+        """Processes of one component of the node itself, told by their cgroup; a gateway's have a namespace of their own."""
+        found, network = [], os.stat(f"/run/weft/sandbox/{self.name}/netns/{node}").st_ino
         for path in pathlib.Path("/proc").glob("[0-9]*/cgroup"):
             try:
                 if f"weft-sandbox-{self.name}/{node}/" not in path.read_text():
                     continue
-                program = os.readlink(path.parent / "exe")
+                program, its = os.readlink(path.parent / "exe"), os.stat(path.parent / "ns" / "net").st_ino
             except OSError:
                 continue  # it has ended meanwhile
             # A rebuilt program's link ends in " (deleted)".
-            if pathlib.Path(program.split(" ")[0]).name == component:
+            if its == network and pathlib.Path(program.split(" ")[0]).name == component:
                 found.append(int(path.parent.name))
         return found
 

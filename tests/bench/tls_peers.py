@@ -20,14 +20,14 @@ NGINX_DESTINATION = """
     ssl_verify_client on; ssl_client_certificate {dir}/ca.pem; }}"""
 NGINX = """
 load_module {module};
-worker_processes 1; daemon off; pid {dir}/nginx-{side}.pid; error_log {dir}/nginx-{side}.log crit; worker_rlimit_nofile 65536;
-events {{ worker_connections 16384; }}
+worker_processes 1; daemon off; pid {dir}/nginx-{side}.pid; error_log {dir}/nginx-{side}.log crit; worker_rlimit_nofile 16384;
+events {{ worker_connections 8192; }}
 stream {{ proxy_buffer_size 64k; {servers} }}
 """
 HAPROXY = """
 global
   nbthread 1
-  maxconn 20000
+  maxconn 4000
 defaults
   mode tcp
   timeout connect 5s
@@ -50,12 +50,10 @@ frontend handshakes
   bind {server}:{tls} ssl crt {dir}/server.both ca-file {dir}/ca.pem verify required ssl-min-ver TLSv1.3 curves X25519:P-256 no-tls-tickets
   tcp-request session reject
 """
-TLS_ENVOY = """
-        common_tls_context:
-          alpn_protocols: [h2]
-          tls_params: {{tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: TLSv1_3}}
-          tls_certificates: [{{certificate_chain: {{filename: {dir}/{role}.pem}}, private_key: {{filename: {dir}/{role}.key}}}}]
-          validation_context: {{trusted_ca: {{filename: {dir}/ca.pem}}}}"""
+TLS_ENVOY = (
+    "common_tls_context: {{alpn_protocols: [h2], tls_params: {{tls_minimum_protocol_version: TLSv1_3, "
+    "tls_maximum_protocol_version: TLSv1_3}}, tls_certificates: [{{certificate_chain: {{filename: {dir}/{role}.pem}}, "
+    "private_key: {{filename: {dir}/{role}.key}}}}], validation_context: {{trusted_ca: {{filename: {dir}/ca.pem}}}}}}")
 ENVOY_SOURCE_LISTENER = """
   - name: in-{plain}
     address: {{socket_address: {{address: {client}, port_value: {plain}}}}}
@@ -85,7 +83,8 @@ static_resources:
       name: envoy.transport_sockets.tls
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
-        sni: server.bench{tls_context}
+        sni: server.bench
+        {tls_context}
 """
 ENVOY_DESTINATION = """
 static_resources:
@@ -110,7 +109,8 @@ static_resources:
         name: envoy.transport_sockets.tls
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
-          require_client_certificate: true{tls_context}
+          require_client_certificate: true
+          {tls_context}
   clusters:{clusters}
 """
 ENVOY_HOST = """
