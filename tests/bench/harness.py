@@ -148,13 +148,14 @@ def spread(values):
 def show(title, unit, rows, base, target=None):
     """rows: name -> list of values, one a round. Ratios are taken to `base`, round by round."""
     print(f"\n{title} [{unit}]")
-    print(f"  {'':<14}{'min':>10}{'median':>10}{'max':>10}   {'ratio to ' + base if base else ''}")
+    width = max(14, *(len(name) + 2 for name in rows)) if rows else 14
+    print(f"  {'':<{width}}{'min':>10}{'median':>10}{'max':>10}   {'ratio to ' + base if base else ''}")
     result = {}
     for name, values in rows.items():
         s = spread(values)
         ratios = spread([v / b for v, b in zip(values, rows[base])]) if base in rows else None
         ratio = f"{ratios['median']:.3f} ({ratios['min']:.3f} to {ratios['max']:.3f})" if ratios else "-"
-        print(f"  {name:<14}{s['min']:>10.2f}{s['median']:>10.2f}{s['max']:>10.2f}   {ratio}")
+        print(f"  {name:<{width}}{s['min']:>10.2f}{s['median']:>10.2f}{s['max']:>10.2f}   {ratio}")
         result[name] = {**s, "ratio": ratios}
     if target:
         print(f"  target: {target}")
