@@ -70,7 +70,7 @@ def verdicts(goal, rows, valid):
             out.append((f"{text} (not in this run)", None))
             continue
         best = (max if goal.more_is_better else min)(there.values())
-        out.append((f"{text} = {factor * best:.3g} {goal.unit}", met(factor * best)))
+        out.append((f"{text} = {factor * best:.4g} {goal.unit}", met(factor * best)))
     return out
 
 
