@@ -1,5 +1,6 @@
 #include "agent/gateway_role.h"
 
+#include "agent/certificates.h"
 #include "agent/channel_thread.h"
 #include "agent/enrol/gateway_sockets.h"
 #include "agent/report.h"
@@ -43,6 +44,7 @@ class Gateway final : private publish::PublisherEvents {
   std::unique_ptr<base::Loop> loop_;
   std::unique_ptr<Signals> signals_;
   std::unique_ptr<ChannelThread> channel_;
+  std::unique_ptr<Certificates> certificates_;
   std::unique_ptr<enrol::GatewaySockets> sockets_;
   std::unique_ptr<Source> source_;
   std::unique_ptr<base::Timer> timer_;
@@ -60,6 +62,7 @@ base::Status Gateway::build() {
   // Another user's proxy has to reach the socket; who it is, is asked of the kernel (SO_PEERCRED).
   if (!options_.proxy_users.empty()) publisher.socket_mode = 0666;
   TRY_ASSIGN(channel_, ChannelThread::create(clock_, *this, std::move(publisher)));
+  certificates_ = std::make_unique<Certificates>(*loop_, channel_->publisher(), options_);
   TRY_ASSIGN(sockets_, enrol::GatewaySockets::create(*loop_, channel_->publisher()));
   TRY_ASSIGN(source_, Source::create(*loop_, options_, [this](const state::Build& build) { take(build); }));
   timer_ = std::make_unique<base::Timer>(loop_->timers(), [this] { report(); });
@@ -70,6 +73,7 @@ void Gateway::take(const state::Build& build) {
   if (build.changed) {
     snapshot_ = build.snapshot;
     // The listener follows the table it serves: a port never opens before its routes are known.
+    certificates_->want(*build.snapshot);
     channel_->publisher().publish(build.snapshot);
     sockets_->apply(*build.snapshot);
     channel_->publisher().mark_synced();
@@ -94,6 +98,7 @@ void Gateway::report() {
     for (const auto& proxy : report.proxies) taken |= proxy.acked_version == snapshot_->version;
     if (!taken) report.waiting_for.push_back("a proxy that has taken the newest snapshot");
   }
+  certificates_->describe(report);
   report.ready = report.waiting_for.empty();
   counters_.status_failures = source_->status_failures();
   report.counters = describe_gateway(*sockets_, channel_->publisher().counters(), counters_);
@@ -110,6 +115,7 @@ base::Status Gateway::run() {
   loop_->run();
   source_->stop();
   channel_->stop();
+  certificates_->stop();
   return {};
 }
 

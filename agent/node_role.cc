@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <set>
 
+#include "agent/certificates.h"
 #include "agent/channel_thread.h"
 #include "agent/compile/compile.h"
 #include "agent/enrol/enroller.h"
@@ -69,6 +70,7 @@ class Node final : private publish::PublisherEvents {
   std::unique_ptr<enrol::KernelDoor> door_;
   std::unique_ptr<EventLog> events_;
   std::unique_ptr<ChannelThread> channel_;
+  std::unique_ptr<Certificates> certificates_;
   std::unique_ptr<enrol::SelfTestHelper> tester_;
   std::unique_ptr<enrol::Enroller> enroller_;
   std::unique_ptr<Source> source_;
@@ -122,6 +124,7 @@ base::Status Node::build() {
   // Another user's proxy has to reach the socket; who it is, is asked of the kernel (SO_PEERCRED).
   if (!options_.proxy_users.empty()) publisher.socket_mode = 0666;
   TRY_ASSIGN(channel_, ChannelThread::create(clock_, *this, std::move(publisher)));
+  certificates_ = std::make_unique<Certificates>(*loop_, channel_->publisher(), options_);
   TRY(open_enroller());
   TRY_ASSIGN(source_, Source::create(*loop_, options_, [this](const state::Build& build) { take(build); }));
   timer_ = std::make_unique<base::Timer>(loop_->timers(), [this] { report(); });
@@ -136,6 +139,7 @@ base::Status Node::apply(const state::Build& build) {
   for (const auto& problem : tables.problems) spdlog::warn("compile: {}", problem);
   std::vector<std::string> paths;
   for (const auto& sandbox : build.sandboxes) paths.push_back(sandbox.netns);
+  certificates_->want(*build.snapshot);
   channel_->publisher().publish(build.snapshot);
   enroller_->release_absent(enrol::desired_pods(*build.snapshot, paths, tables));
   const base::Status synced = kernel_->sync(std::move(tables));
@@ -215,6 +219,7 @@ void Node::report() {
   if (!last_hook_problem_.empty()) report.waiting_for.push_back("kernel hooks: " + last_hook_problem_);
   add_pods(report, enroller_->status());
   if (!enroller_->ready()) report.waiting_for.push_back("every enrolled pod to be captured");
+  certificates_->describe(report);
   report.ready = report.waiting_for.empty();
   report.kernel = describe_kernel(*kernel_, *events_);
   counters_.status_failures = source_->status_failures();
@@ -232,6 +237,7 @@ base::Status Node::run() {
   loop_->run();
   source_->stop();
   channel_->stop();
+  certificates_->stop();
   return {};
 }
 

@@ -17,7 +17,25 @@ std::string missing(const Options& options) {
     return "--node NAME is needed for the role node";
   if (options.role == model::Role::kGateway && (options.ns.empty() || options.pod.empty()))
     return "--namespace and --pod are needed for the role gateway: the gateway's own pod";
+  if (!options.ca.address.empty() && options.ca.token_file.empty())
+    return "--ca-token FILE is needed with --ca-address: the token that says who asks";
   return "";
+}
+
+void add_ca_options(CLI::App& app, CaOptions& ca) {
+  app.add_option(
+      "--ca-address", ca.address,
+      "host:port of the certificate authority; with it calls between nodes are mutual TLS or not at all");
+  app.add_option("--ca-name", ca.name,
+                 "name in the authority's own certificate; else the host of --ca-address");
+  app.add_option(
+      "--ca-root", ca.root_file,
+      "PEM file of the roots to believe, several at once, followed while running; without it the system's "
+      "roots for the authority, and for peers what the authority sends");
+  app.add_option("--ca-token", ca.token_file, "file of the bearer token, read for every request");
+  app.add_option("--ca-cluster", ca.cluster, "clusterid to say to the authority")->capture_default_str();
+  app.add_option("--ca-validity", ca.validity_seconds, "seconds to ask for; 0 takes what the authority gives")
+      ->capture_default_str();
 }
 
 }  // namespace
@@ -47,6 +65,7 @@ Options parse_options(int argc, char** argv) {
   app.add_option("--log-level", options.log_level, "trace, debug, info, warn, error, off")
       ->capture_default_str();
   app.add_flag("--access-log", options.access_log, "proxies write one line a request or connection");
+  add_ca_options(app, options.ca);
   app.add_flag("--probe", options.probe, "load every hook, attach nothing, say what this machine lacks");
   app.add_flag("--uninstall", options.uninstall, "detach everything below --pin-root and remove the pins");
   try {

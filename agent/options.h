@@ -10,6 +10,17 @@
 
 namespace weft::agent {
 
+// Where the certificates of this node's pods, or of the gateway, come from.
+struct CaOptions {
+  std::string address;  // "host:port"; empty: no certificates, no mutual TLS
+  std::string name;     // what the CA's own certificate says; empty: the host of `address`
+  std::string
+      root_file;  // the trust bundle, PEM, followed; empty: the system's for the CA, the CA's for peers
+  std::string token_file;  // bearer token, read for every request
+  std::string cluster = "Kubernetes";
+  int64_t validity_seconds = 0;  // 0: what the CA gives
+};
+
 struct Options {
   model::Role role = model::Role::kNode;
   std::string node;          // role node
@@ -24,6 +35,7 @@ struct Options {
   std::string cluster_domain = "cluster.local", trust_domain = "cluster.local";
   std::string log_level = "info";
   bool access_log = false;
+  CaOptions ca;
   bool probe = false;      // load every hook, attach nothing, say what the machine lacks
   bool uninstall = false;  // detach everything and remove the pins
 };

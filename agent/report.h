@@ -25,8 +25,9 @@ struct Report {
   uint64_t snapshot_version = 0;
   std::vector<PodReport> pods;
   std::vector<publish::ProxyStatus> proxies;
-  objects::Node kernel;    // role node: how it started, counters, attachments
-  objects::Node counters;  // of the agent's own rooms
+  objects::Node kernel;        // role node: how it started, counters, attachments
+  objects::Node counters;      // of the agent's own rooms
+  objects::Node certificates;  // identities, trust bundle and their counters; null: there is no CA
 };
 
 // Writes the report aside and renames it, only when its text has changed. Owner: a role. Thread: the control

@@ -12,7 +12,7 @@ struct GrpcCaOptions {
   std::string server_name;  // what the CA's certificate must say; empty: the host of `endpoint`
   std::string token_file;   // bearer token, read anew for every request: others rotate it
   std::string cluster = "Kubernetes";
-  int64_t validity_seconds = 86'400;  // wished for; the CA has the last word
+  int64_t validity_seconds = 0;  // wished for; 0: what the CA gives without a wish
   // A node asks in the name of its pods; a gateway asks with its own account's token, for itself.
   bool for_others = true;
 };

@@ -7,6 +7,7 @@
 #include <functional>
 #include <iostream>
 
+#include "agent/ctl/certs.h"
 #include "agent/ctl/edit.h"
 #include "agent/ctl/get.h"
 #include "agent/ctl/inspect.h"
@@ -310,6 +311,7 @@ std::vector<std::string> take_command(int* argc, char** argv) {
 
 int run_weftctl(int argc, char** argv) {
   Words words;
+  CertWords certs;
   Action action;
   words.command = take_command(&argc, argv);
   CLI::App app("weftctl: weft's command line", "weftctl");
@@ -321,6 +323,7 @@ int run_weftctl(int argc, char** argv) {
       return {};
     };
   });
+  add_cert_commands(app, certs, action);
   auto* sandbox = app.add_subcommand("sandbox", "a cluster without Kubernetes on this machine");
   sandbox->add_option("--name", words.name, "which sandbox")->capture_default_str();
   sandbox->require_subcommand(1);
@@ -336,10 +339,10 @@ int run_weftctl(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   const base::Status done = action ? action() : base::Status{};
-  if (done) return 0;
+  if (done) return certs.exit_code;
   std::fflush(stdout);
   std::cerr << "error: " << base::describe(done.error()) << "\n";
-  return 1;
+  return certs.error_code;
 }
 
 }  // namespace weft::ctl
