@@ -66,16 +66,12 @@ class TunnelDialer final {
   [[nodiscard]] size_t streams() const;
 
  private:
-  struct Key;
-  struct KeyHash;
   class Pending;  // one dial
   class Opening;  // one handshake
   class Entry;    // all of one key
-  friend class Entry;
-  Entry& entry_of(const TunnelTarget& target);
-  void forget_if_unused(Entry& entry);
-  template <typename Chosen>
-  void cut(Chosen&& chosen);
+  [[nodiscard]] Entry& entry_of(const TunnelTarget& target);
+  [[nodiscard]] std::vector<Entry*> entries() const;
+  void forget(Entry& entry);
 
   Engine& engine_;
   connect::Dialer& tcp_;

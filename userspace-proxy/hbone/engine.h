@@ -15,7 +15,7 @@ namespace weft::hbone {
 // Frames and control answers gathered for one write: four TLS records, and room for the frame that crosses the mark.
 struct OutBlock {
   static constexpr size_t kHigh = 64 * 1024;
-  static constexpr size_t kRoom = kHigh + 24 * 1024;
+  static constexpr size_t kRoom = kHigh + 40 * 1024;
   std::array<char, kRoom> bytes;
 };
 

@@ -1,10 +1,12 @@
 #pragma once
 // The destination's end of a tunnel: CONNECT requests in, connections to relay out.
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "userspace-proxy/base/transport.h"
 #include "userspace-proxy/hbone/headers.h"
+#include "userspace-proxy/hbone/securer.h"
 #include "userspace-proxy/hbone/session.h"
 
 namespace weft::hbone {
@@ -104,7 +106,6 @@ class InboundTunnel final : public base::Retirable, private SessionOwner {
   void on_room(Session&) override {}
   void on_going_away(Session&) override {}
   void on_session_over(Session& session, SessionEnd end) override;
-  void refuse(Stream& stream, Refusal status, std::string_view reason);
 
   Engine& engine_;
   Peer peer_;

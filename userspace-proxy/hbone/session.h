@@ -77,6 +77,8 @@ class Session final : public base::Retirable,
 
   void drain();
   void abort();
+  // The owner goes first: tells nobody anything any more, streams fail. Retire it then.
+  void leave();
 
  private:
   friend class Stream;
@@ -90,7 +92,7 @@ class Session final : public base::Retirable,
   // Tells owner and handlers what has happened. Nobody is called from inside nghttp2.
   void settle();
   void dispatch(Stream& stream, uint8_t events);
-  void tell_news();
+  void dispatch_head(Stream& stream, uint8_t events);
   void mark(Stream& stream, uint8_t event);
 
   // Output.
@@ -99,9 +101,12 @@ class Session final : public base::Retirable,
   void write_later();  // at the end of this turn
   void flush_soon();   // in the next turn, which does not wait: good from a destructor too
   void send(Stream& stream);
+  void queue_writer(Stream& stream);
+  void serve_writers();
   void pump_frames();
   [[nodiscard]] bool flush(bool all);
-  void append_out(const char* bytes, size_t size);
+  [[nodiscard]] char* out_room(size_t size);
+  [[nodiscard]] size_t out_size() const { return out_ ? out_end_ - out_begin_ : 0; }
   void run_output();
 
   // Life.
@@ -109,13 +114,26 @@ class Session final : public base::Retirable,
   void submit_settings();
   [[nodiscard]] bool charge(const nghttp2_frame& frame);
   void on_peer_settings();
-  void on_pong();
+  void on_peer_goaway();
+  void on_goaway_sent(uint32_t error_code);
+  void on_pong(const uint8_t* data);
   void on_ping_timer();
   void on_life_timer();
-  void begin_drain(bool expired);
+  void begin_drain();
+  void name_last_stream();
   void finish_if_done();
   void end(SessionEnd why);
+  // It must end, and will in this turn or the next.
+  [[nodiscard]] bool cut() const { return broken_ != SessionEnd::kFinished; }
+
+  // Streams.
+  void begin_request(int32_t id);
+  void adopt(Stream& stream);
   void remove(Stream& stream);
+  void stream_forgotten();  // by nghttp2
+  void resume(Stream& stream);
+  void give_credit(int32_t id, size_t bytes);
+  [[nodiscard]] size_t head_limit() const;
   [[nodiscard]] Stream* stream_of(int32_t id) const {
     return static_cast<Stream*>(nghttp2_session_get_stream_user_data(session_.get(), id));
   }
@@ -129,23 +147,25 @@ class Session final : public base::Retirable,
   std::unique_ptr<base::Transport> transport_;
   std::unique_ptr<nghttp2_session, Delete> session_;
   base::Timer ping_timer_, life_timer_;
-  base::Nanos max_age_;
+  Times times_;
   base::Instant idle_since_;
   h2::Bucket control_, rapid_resets_;
 
   std::vector<Stream*> streams_;                    // every Stream that lives
   std::vector<std::unique_ptr<Stream>> newborn_;    // server: head not complete
   std::vector<Stream*> touched_;                    // have events
-  Stream* dispatching_ = nullptr;                   // null once it has died under its own event
+
+  std::vector<Stream*> writers_;                    // may write again; the one served last is at the back
 
   std::unique_ptr<OutBlock> out_;  // null when empty
   size_t out_begin_ = 0, out_end_ = 0;
   size_t open_ = 0;                // streams nghttp2 knows
   Step step_ = Step::kBegin;
-  SessionEnd broken_ = SessionEnd::kFinished;  // why the session must end; kFinished: it need not
+  SessionEnd broken_ = SessionEnd::kFinished;  // why it must end; kFinished: it need not
   bool ready_news_ = false, room_news_ = false, away_news_ = false;
   bool pong_due_ = false;
-  bool final_goaway_ = false;  // the GOAWAY that names the last stream has been queued
+  bool last_named_ = false;    // server: the GOAWAY that names the last stream has been queued
+  bool terminated_ = false;    // ... and the one that ends all
   bool blocked_ = false;       // the transport takes nothing
   bool write_asked_ = false, again_asked_ = false, read_left_ = false;
   bool settling_ = false;

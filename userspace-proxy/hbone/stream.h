@@ -13,6 +13,9 @@ namespace weft::hbone {
 class Session;
 class Stream;
 
+// Instead of an HTTP/2 error code: the whole tunnel is gone.
+inline constexpr uint32_t kTunnelLost = 0xffffffff;
+
 // A head as it came in; only what HBONE reads is kept. Repeated baggage lines are joined with ','.
 struct Head {
   std::string method, authority, baggage, forwarded, traceparent;
@@ -81,6 +84,22 @@ class Stream final : public base::Transport, private base::IoHandler {
   void copy_out(char* to, size_t size);
   // What the reader left of the block under work moves into memory of our own.
   void stash();
+  void stash_complete();
+  void tell_reset();
+
+  // Knows whether the stream has died in between.
+  struct Watch {
+    explicit Watch(Stream& its_stream) : stream(its_stream), outer(its_stream.dead_) { stream.dead_ = &dead; }
+    ~Watch() {
+      if (!dead) stream.dead_ = outer;
+      if (dead && outer != nullptr) *outer = true;
+    }
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+    Stream& stream;
+    bool* outer;
+    bool dead = false;
+  };
 
   void drop_input();
   void give_credit(size_t bytes);
@@ -100,6 +119,7 @@ class Stream final : public base::Transport, private base::IoHandler {
   int32_t id_;
   uint32_t fresh_first_ = 0, fresh_last_ = 0;  // in Engine::fresh, 1-based; 0 is none
   uint32_t error_code_ = 0;
+  bool* dead_ = nullptr;  // set when it dies
   Step step_ = Step::kHead;
   uint8_t events_ = 0;
   bool head_done_ = false;
@@ -110,6 +130,7 @@ class Stream final : public base::Transport, private base::IoHandler {
   bool closed_ = false;         // nghttp2 has forgotten it
   bool deferred_ = false;       // nghttp2 waits for resume_data()
   bool blocked_ = false;        // write() took less than it was given
+  bool waits_ = false;          // in the session's queue of writers
   bool edge_due_ = false;       // on_io() will come
 };
 

@@ -52,6 +52,7 @@
   X(hbone_refused_unavailable, "HBONE requests answered with 503") \
   X(hbone_refused_by_peer, "HBONE requests of ours that the destination's proxy did not answer with 200") \
   X(hbone_streams_reset, "HBONE streams that the peer reset") \
+  X(hbone_streams_shed, "HBONE streams reset because too many bytes waited for slow readers") \
   X(identity_waits, "connections that had to wait for a certificate of ours") \
   X(certificates_refused, "certificates and trust bundles refused as broken") \
   X(drain_cut, "connections cut because the drain time was over") \
