@@ -57,8 +57,9 @@ class PairDialer final : public connect::Dialer {
 class FakeSecurer final : public hbone::Securer {
  public:
   explicit FakeSecurer(base::Loop& loop) : loop_(loop) {}
-  std::unique_ptr<hbone::Securing> secure(std::unique_ptr<base::Transport> tcp, const model::SpiffeId&,
-                                          std::span<const model::SpiffeId>, hbone::SecureHandler& handler) override {
+  std::unique_ptr<hbone::Securing> secure(std::unique_ptr<base::Transport> tcp, std::string_view,
+                                          const model::SpiffeId&, std::span<const model::SpiffeId>,
+                                          hbone::SecureHandler& handler) override {
     ++handshakes;
     return std::make_unique<Step>(*this, std::move(tcp), handler);
   }

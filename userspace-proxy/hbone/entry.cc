@@ -48,7 +48,8 @@ void TunnelDialer::Opening::on_dialled(base::Result<std::unique_ptr<base::Transp
   step_ = Step::kSecuring;
   deadline_ = engine.loop.clock().now() + engine.limits.begin;
   timer_.arm(engine.limits.begin);
-  securing_ = entry_.dialer.securer_.secure(std::move(*outcome), entry_.source, entry_.accepted, *this);
+  securing_ = entry_.dialer.securer_.secure(std::move(*outcome), entry_.destination.to_string(), entry_.source,
+                                              entry_.accepted, *this);
 }
 
 void TunnelDialer::Opening::on_secured(base::Result<Secured> outcome) {

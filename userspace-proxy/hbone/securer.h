@@ -4,15 +4,13 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "userspace-proxy/base/clock.h"
 #include "userspace-proxy/base/result.h"
 #include "userspace-proxy/base/transport.h"
 #include "userspace-proxy/model/identity.h"
-
-namespace weft::tls {
-struct PeerProof;
-}
+#include "userspace-proxy/tls/peer_proof.h"
 
 namespace weft::hbone {
 
@@ -45,8 +43,9 @@ class Securer {
  public:
   virtual ~Securer() = default;
   // `handler` must outlive the Securing. Time is bounded by the caller, who destroys the Securing.
+  // `peer` names the far end, for resumption.
   [[nodiscard]] virtual std::unique_ptr<Securing> secure(std::unique_ptr<base::Transport> tcp,
-                                                         const model::SpiffeId& own,
+                                                         std::string_view peer, const model::SpiffeId& own,
                                                          std::span<const model::SpiffeId> accepted,
                                                          SecureHandler& handler) = 0;
 };
