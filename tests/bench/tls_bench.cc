@@ -152,16 +152,18 @@ void idle(Bench& bench) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  const std::string only = argc > 1 ? argv[1] : "";  // bulk, full, resumed, threads, idle; all without
+  auto wanted = [&](const char* name) { return only.empty() || only == name; };
   rlimit files{8192, 8192};
   setrlimit(RLIMIT_NOFILE, &files);
   Bench bench;
-  bulk(bench, true);
-  bulk(bench, false);
-  handshakes(bench, nullptr, false, 300);
-  handshakes(bench, "full", false, 3000);
-  handshakes(bench, "resumed", true, 3000);
-  two_threads();
-  idle(bench);
+  if (wanted("bulk")) bulk(bench, true);
+  if (wanted("bulk")) bulk(bench, false);
+  if (wanted("full")) handshakes(bench, nullptr, false, 300);
+  if (wanted("full")) handshakes(bench, "full", false, 3000);
+  if (wanted("resumed")) handshakes(bench, "resumed", true, 3000);
+  if (wanted("threads")) two_threads();
+  if (wanted("idle")) idle(bench);
   return 0;
 }
