@@ -9,6 +9,7 @@
 #include "userspace-proxy/model/identity.h"
 #include "userspace-proxy/observe/counters.h"
 #include "userspace-proxy/tls/credential.h"
+#include "userspace-proxy/tls/library.h"
 #include "userspace-proxy/tls/trust_bundle.h"
 
 namespace weft::tls {
@@ -58,15 +59,12 @@ class Contexts {
   [[nodiscard]] Lingerers& lingerers() { return *lingerers_; }
 
  private:
-  Contexts(const base::Clock& clock, observe::Counters& counters, const TicketSecret& secret);
+  Contexts(const base::Clock& clock, observe::Counters& counters, const TicketSecret& secret, Library library);
 
-  struct FreeLibrary {
-    void operator()(OSSL_LIB_CTX* library) const { OSSL_LIB_CTX_free(library); }
-  };
   const base::Clock& clock_;
   observe::Counters& counters_;
   TicketSecret secret_;
-  std::unique_ptr<OSSL_LIB_CTX, FreeLibrary> library_;
+  Library library_;
   TrustBundlePtr bundle_;
   Owned<X509_STORE> store_;  // of bundle_, decoded in our library context
   uint64_t next_epoch_ = 1;  // tells a Context from its successor of the same identity

@@ -1,0 +1,31 @@
+#pragma once
+// A worker's own OpenSSL: nothing shared with other threads, and only the algorithms that TLS here can meet.
+#include <openssl/ssl.h>
+
+#include <memory>
+
+#include "userspace-proxy/base/result.h"
+
+namespace weft::tls {
+
+// Two OSSL_LIB_CTX: one with OpenSSL's default provider, and over it the one to use, whose provider hands on the
+// default one's algorithms but of key types and decoders only those of RSA, EC, X25519 and Ed25519. OpenSSL 3.0 walks
+// through all of them for every certificate it decodes: that walk is most of the price of a decode (measured
+// 2026-11-30: see README.md). Public interfaces only; keys and certificates of other libraries can be used with it.
+// Thread: the worker's.
+class Library {
+ public:
+  [[nodiscard]] static base::Result<Library> create();
+  [[nodiscard]] OSSL_LIB_CTX* get() const { return slim_.get(); }
+
+ private:
+  struct Free {
+    void operator()(OSSL_LIB_CTX* library) const { OSSL_LIB_CTX_free(library); }
+  };
+  using Owner = std::unique_ptr<OSSL_LIB_CTX, Free>;
+  Library(Owner whole, Owner slim) : whole_(std::move(whole)), slim_(std::move(slim)) {}
+  Owner whole_;
+  Owner slim_;  // dies first: its algorithms live in whole_
+};
+
+}  // namespace weft::tls
