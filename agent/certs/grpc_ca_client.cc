@@ -26,10 +26,9 @@ base::Result<std::string> encode(const Ask& ask, const GrpcCaOptions& options) {
   return request.SerializeAsString();
 }
 
-// What people read: the CA says little on purpose, so the code is worth its place.
+// The CA says little on purpose: where its reasons are is worth a word.
 base::Error told(const grpc::CallError& error) {
   base::Error out = error;
-  if (error.from_peer) out.what = std::string(grpc::name_of(error.code)) + " " + out.what;
   if (error.from_peer && error.code == grpc::Code::kUnauthenticated)
     out.what += " (the CA's log says why: token, account or pods of this node)";
   return out;
