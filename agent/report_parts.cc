@@ -50,6 +50,8 @@ void add_channel(Node& out, const publish::PublisherCounters& channel) {
   out.set("snapshots_taken", number(channel.snapshots_taken));
   out.set("snapshots_refused", number(channel.snapshots_refused));
   out.set("snapshots_unsendable", number(channel.snapshots_unsendable));
+  out.set("certificates_sent", number(channel.certificates_sent));
+  out.set("certificates_unsendable", number(channel.certificates_unsendable));
   out.set("stock_sockets_sent", number(channel.stock_sockets_sent));
   out.set("stock_sockets_unwanted", number(channel.stock_sockets_unwanted));
 }

@@ -199,6 +199,9 @@ base::Result<std::string> cert_list(const std::vector<AgentReport>& reports, con
     add_rows(table, report, wide, now_seconds);
     const std::string why = has_none(report) ? "" : unknown(report);
     if (!why.empty()) problems += fmt::format("agent {}: {}\n", report.name, why);
+    const std::string bundle = text_at(report.content, "certificates.trustBundle.problem");
+    if (!bundle.empty())
+      problems += fmt::format("agent {}: the newest trust bundle was refused: {}\n", report.name, bundle);
   }
   // A list that leaves something out says so.
   return (table.empty() ? "" : table.text()) + problems;

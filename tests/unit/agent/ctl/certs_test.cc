@@ -73,6 +73,14 @@ TEST(CertList, says_which_agents_it_knows_nothing_of) {
   EXPECT_EQ(*text, "agent broken: its report cannot be read: x\n");
 }
 
+TEST(CertList, says_that_a_trust_bundle_was_refused) {
+  AgentReport one = report({kHealthy});
+  one.content["certificates"]["trustBundle"]["problem"] = "no certificate in the text";
+  EXPECT_NE(
+      cert_list({one}, "", kNow)->find("agent node1: the newest trust bundle was refused: no certificate"),
+      std::string::npos);
+}
+
 TEST(CertExpire, is_zero_while_what_ends_is_renewed_before) {
   EXPECT_EQ(expire(report({kHealthy}), 30 * kDay).exit_code, 0);
   EXPECT_EQ(expire(report({kHealthy}), 30 * kDay).text, "");
