@@ -1,10 +1,13 @@
 // weft-agent: control. Picks the role; each role builds its parts by hand in its own file.
+#include "agent/control_role.h"
 #include "agent/gateway_role.h"
 #include "agent/node_role.h"
 #include "agent/options.h"
 #include "userspace-proxy/base/log.h"
 
 int main(int argc, char** argv) {
+  if (weft::agent::is_control(argc, argv))
+    return weft::agent::run_control(weft::agent::parse_control_options(argc, argv));
   const weft::agent::Options options = weft::agent::parse_options(argc, argv);
   weft::base::init_log("weft-agent", options.log_level);
   if (options.probe) return weft::agent::run_probe(options);

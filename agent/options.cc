@@ -46,7 +46,8 @@ Options parse_options(int argc, char** argv) {
   CLI::App app{"weft's control: watches objects, compiles them for the kernel and the proxies, enrols pods"};
   const std::map<std::string, model::Role> roles = {{"node", model::Role::kNode},
                                                     {"gateway", model::Role::kGateway}};
-  app.add_option("--role", options.role, "node (privileged, loads the hooks) or gateway (no privilege)")
+  app.add_option("--role", options.role, "node (privileged, loads the hooks), gateway (no privilege), or control (no privilege; has "
+                 "options of its own: --role control --help)")
       ->transform(CLI::CheckedTransformer(roles, CLI::ignore_case));
   app.add_option("--node", options.node, "role node: name of this node, as in Pod spec.nodeName");
   app.add_option("--namespace", options.ns, "role gateway: namespace of the gateway's pod");

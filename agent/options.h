@@ -36,6 +36,7 @@ struct Options {
   std::string log_level = "info";
   bool access_log = false;
   CaOptions ca;
+  bool silent = false;     // writes no statuses of objects: role control, which has nothing to say about them
   bool probe = false;      // load every hook, attach nothing, say what the machine lacks
   bool uninstall = false;  // detach everything and remove the pins
 };

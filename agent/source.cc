@@ -33,6 +33,7 @@ void log_findings(const state::ObjectStatus& status) {
 
 Source::Source(base::Loop& loop, const Options& options, state::StatusWriter statuses, OnBuild on_build)
     : loop_(loop),
+      silent_(options.silent),
       state_(state_options(options)),
       statuses_(std::move(statuses)),
       on_build_(std::move(on_build)) {}
@@ -61,6 +62,7 @@ void Source::take(const std::vector<watch::Event>& events) {
 
 state::Build Source::write_statuses() {
   state::Build build = state_.build();
+  if (silent_) return build;
   for (const auto& status : build.statuses) log_findings(status);
   if (auto written = statuses_.apply(build.statuses, build.removed); !written) {
     ++status_failures_;

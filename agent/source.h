@@ -38,6 +38,7 @@ class Source {
   state::Build write_statuses();
 
   base::Loop& loop_;
+  const bool silent_;  // see Options
   state::State state_;
   state::StatusWriter statuses_;
   OnBuild on_build_;

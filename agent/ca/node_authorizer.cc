@@ -46,7 +46,8 @@ Judged<model::SpiffeId> NodeAuthorizer::authorize(const Caller& caller, std::str
   }
   if (index == nullptr) return refuse(Reason::kNotReady, "no whole look at the objects yet");
   TRY_ASSIGN(const model::Workload* pod, find_caller(*index, caller));
-  if (asked.empty()) return model::SpiffeId{options_.trust_domain, caller.ns, caller.service_account};
+  model::SpiffeId own{options_.trust_domain, caller.ns, caller.service_account};
+  if (asked.empty() || asked == own.to_string()) return own;
   if (!options_.node_accounts.contains(caller.ns + "/" + caller.service_account))
     return refuse(Reason::kNotTrusted, "not an account of node agents");
   auto identity = model::SpiffeId::parse(asked);

@@ -25,9 +25,9 @@ class NodeAuthorizer {
 
   void set_snapshot(model::SnapshotPtr snapshot);
 
-  // `asked` empty: the caller's own identity. Else he must be a node agent whose pod is there as its token
-  // says, and a workload of that identity must be on his node. The trust domain is held to as well, which
-  // upstream does not.
+  // `asked` empty: the caller's own identity, which everybody may also ask for by name. For another he must be
+  // a node agent, and a workload of that identity must be on his node. His pod must be there as his token says
+  // in any case: who is gone gets nothing. The trust domain is held to as well, which upstream does not.
   [[nodiscard]] Judged<model::SpiffeId> authorize(const Caller& caller, std::string_view asked) const;
 
  private:

@@ -87,6 +87,7 @@ TEST_F(Authorize, the_callers_pod_must_be_there_as_its_token_says) {
 TEST_F(Authorize, others_have_their_own_identity_and_no_other) {
   const Caller cart{"shop", "cart", "cart-1", "uid-cart-1", "node1"};
   EXPECT_EQ(authorizer_.authorize(cart, "").value().to_string(), "spiffe://cluster.local/ns/shop/sa/cart");
+  EXPECT_EQ(said(cart, "spiffe://cluster.local/ns/shop/sa/cart"), "ok");
   EXPECT_EQ(said(cart, "spiffe://cluster.local/ns/weft-system/sa/weft-node"), "not_trusted");
 }
 
