@@ -41,7 +41,7 @@ uint32_t kinds_of(const Table<weft_policy_key, weft_policy>& entries) {
 // One compile run over one snapshot.
 class Run {
  public:
-  Run(const model::Snapshot& snapshot, Ids& ids) : snapshot_(snapshot), ids_(ids) {}
+  Run(const model::Snapshot& snapshot, Ids& ids) : snapshot_(snapshot), ids_(ids), policy_(snapshot, ids) {}
 
   Tables take() {
     ids_.begin();
@@ -78,7 +78,6 @@ class Run {
     entry.listener_slot = (id.id - 1) * WEFT_LISTENERS_PER_POD;
     for (const auto& address : workload.addresses)
       (address.is_v4() ? entry.ipv4 : entry.ipv6) = kernel_address(address);
-    if (pod.peer_mode == model::PeerMode::kStrict) entry.flags |= WEFT_POD_STRICT;
     if (pod.fail_mode == model::FailMode::kOpen) entry.flags |= WEFT_POD_FAIL_OPEN;
     if (pod.inbound_proxy) entry.flags |= WEFT_POD_INBOUND_PROXY;
     if (workload.same_node_tls) entry.flags |= WEFT_POD_TLS_SAME_NODE;
@@ -91,9 +90,10 @@ class Run {
   }
 
   uint32_t add_policy(const model::LocalPod& pod, const model::Workload& workload, uint32_t pod_id) {
-    PodPolicy policy = compile_policy(snapshot_, pod, pod_id, ids_);
+    PodPolicy policy = policy_.compile(pod, pod_id);
     policy_kinds_[pod.workload] = kinds_of(policy.entries);
     tables_.policies.merge(policy.entries);
+    tables_.port_modes.merge(policy.port_modes);
     for (const auto& problem : policy.problems)
       tables_.problems.push_back("pod " + model::key_of(workload) + ": " + problem);
     return policy.flags;
@@ -184,6 +184,7 @@ class Run {
 
   const model::Snapshot& snapshot_;
   Ids& ids_;
+  PolicyCompiler policy_;
   Tables tables_;
   std::vector<uint32_t> pod_ids_;       // by workload; 0: not an enrolled pod of this node
   std::vector<uint32_t> policy_flags_;  // by workload; WEFT_WORKLOAD_HAS_*

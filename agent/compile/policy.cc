@@ -1,17 +1,9 @@
 #include "agent/compile/policy.h"
 
 #include <algorithm>
-#include <optional>
-#include <string_view>
 
 namespace weft::compile {
 namespace {
-
-struct Subject {
-  weft_subject kind = WEFT_SUBJECT_ANYONE;
-  uint8_t bits = 0;  // of value
-  weft_address value{};
-};
 
 weft_address number_value(uint32_t number) {
   weft_address value{};
@@ -29,90 +21,33 @@ weft_address range_value(const base::Cidr& range) {
   return value;
 }
 
-bool in_namespaces(std::string_view service_account, const std::vector<std::string>& namespaces) {
-  return std::ranges::any_of(namespaces, [&](const std::string& ns) {
-    return service_account.size() > ns.size() && service_account.starts_with(ns) &&
-           service_account[ns.size()] == '/';
-  });
-}
-
-std::optional<std::vector<std::string>> exact_only(const std::vector<model::StringPattern>& patterns) {
-  std::vector<std::string> out;
-  for (const auto& pattern : patterns) {
-    if (pattern.kind != model::StringPattern::Kind::kExact) return std::nullopt;
-    out.push_back(pattern.value);
+void set_subject(const Term& term, Ids& ids, weft_policy_key& key) {
+  switch (term.who) {
+    case Who::kAnyone:
+      key.subject = WEFT_SUBJECT_ANYONE;
+      return;
+    case Who::kAnonymous:
+      key.subject = WEFT_SUBJECT_ANONYMOUS;
+      return;
+    case Who::kProven:
+      key.subject = WEFT_SUBJECT_PROVEN;
+      return;
+    case Who::kNamespace:
+      key.subject = WEFT_SUBJECT_NAMESPACE;
+      key.prefix_length += 32;
+      key.value = number_value(ids.name_space(term.name));
+      return;
+    case Who::kAccount:
+      key.subject = WEFT_SUBJECT_IDENTITY;
+      key.prefix_length += 32;
+      key.value = number_value(ids.identity(term.name));
+      return;
+    case Who::kRange:
+      key.subject = WEFT_SUBJECT_ADDRESS;
+      key.prefix_length += std::min<uint32_t>(term.range.prefix_length, 128);
+      key.value = range_value(term.range);
+      return;
   }
-  return out;
-}
-
-// Lists for which the kernel has no subject.
-bool is_beyond_kernel(const model::PolicyMatch& m) {
-  return !(m.principals.empty() && m.not_principals.empty() && m.not_namespaces.empty() &&
-           m.not_service_accounts.empty() && m.not_source_ranges.empty() && m.destination_ranges.empty() &&
-           m.not_destination_ranges.empty() && m.not_ports.empty());
-}
-
-// Who the match speaks of, as an OR of single subjects; nothing if only an AND of two kinds says it.
-std::optional<std::vector<Subject>> subjects_of(const model::PolicyMatch& match, Ids& ids) {
-  const auto namespaces = exact_only(match.namespaces);
-  if (!namespaces || is_beyond_kernel(match)) return std::nullopt;
-  const bool by_name = !namespaces->empty() || !match.service_accounts.empty();
-  if (by_name && !match.source_ranges.empty()) return std::nullopt;
-  std::vector<Subject> out;
-  for (const auto& range : match.source_ranges)
-    out.push_back({WEFT_SUBJECT_ADDRESS, std::min<uint8_t>(range.prefix_length, 128), range_value(range)});
-  // Accounts AND namespaces: the accounts that live in one of them.
-  for (const auto& account : match.service_accounts)
-    if (namespaces->empty() || in_namespaces(account, *namespaces))
-      out.push_back({WEFT_SUBJECT_IDENTITY, 32, number_value(ids.identity(account))});
-  if (match.service_accounts.empty())
-    for (const auto& ns : *namespaces)
-      out.push_back({WEFT_SUBJECT_NAMESPACE, 32, number_value(ids.name_space(ns))});
-  if (!by_name && match.source_ranges.empty()) out.push_back({});
-  return out;
-}
-
-// Port 0 in a key means any port, so a rule that names port 0, which no connection has, must not become one.
-std::vector<uint16_t> ports_of(const model::PolicyMatch& match) {
-  if (match.ports.empty()) return {0};
-  std::vector<uint16_t> out = match.ports;
-  std::erase(out, 0);
-  return out;
-}
-
-void add_entries(const model::PolicyRule& rule, const std::vector<Subject>& subjects,
-                 const std::vector<uint16_t>& ports, uint32_t pod_id, PodPolicy& out) {
-  for (const Subject& subject : subjects) {
-    for (uint16_t port : ports) {
-      if (out.entries.size() > kMaxPolicyEntriesPerPod) return;
-      weft_policy_key key{};
-      key.prefix_length = WEFT_POLICY_FIXED_BITS + subject.bits;
-      key.pod_id = pod_id;
-      key.action = rule.deny ? WEFT_ACTION_DENY : WEFT_ACTION_ALLOW;
-      key.subject = subject.kind;
-      key.port = port;
-      key.value = subject.value;
-      out.entries.emplace(key, weft_policy{rule.id});  // of two rules that say the same, the first is named
-    }
-  }
-}
-
-// False: the kernel cannot say it.
-bool add_rule(const model::PolicyRule& rule, uint32_t pod_id, Ids& ids, PodPolicy& out) {
-  if (rule.dry_run || rule.clauses.size() > 1) return false;
-  if (rule.clauses.empty()) {
-    add_entries(rule, {Subject{}}, {0}, pod_id, out);
-    return true;
-  }
-  std::vector<std::vector<Subject>> subjects;
-  for (const auto& match : rule.clauses[0]) {
-    auto one = subjects_of(match, ids);
-    if (!one) return false;
-    subjects.push_back(std::move(*one));
-  }
-  for (size_t i = 0; i < subjects.size(); ++i)
-    add_entries(rule, subjects[i], ports_of(rule.clauses[0][i]), pod_id, out);
-  return true;
 }
 
 bool is_allow(const weft_policy_key& key) {
@@ -121,29 +56,87 @@ bool is_allow(const weft_policy_key& key) {
 
 }  // namespace
 
-PodPolicy compile_policy(const model::Snapshot& snapshot, const model::LocalPod& pod, uint32_t pod_id,
-                         Ids& ids) {
-  PodPolicy out;
+PolicyCompiler::PolicyCompiler(const model::Snapshot& snapshot, Ids& ids)
+    : snapshot_(snapshot), ids_(ids), known_(snapshot.policy_rules.size()) {}
+
+const std::optional<Terms>& PolicyCompiler::terms(uint32_t rule, const model::LocalPod& pod) {
+  const model::PolicyRule& source = snapshot_.policy_rules[rule];
+  const std::string& domain = snapshot_.settings.trust_domain;
+  Known& known = known_[rule];
+  if (known.known) return known.terms;
+  if (depends_on_destination(source)) {
+    of_pod_ = terms_of(source, domain, snapshot_.workloads[pod.workload].addresses);
+    return of_pod_;
+  }
+  known = {true, terms_of(source, domain, {})};
+  return known.terms;
+}
+
+void PolicyCompiler::add_entries(const model::PolicyRule& rule, const Terms& terms, uint32_t pod_id,
+                                 PodPolicy& out) {
+  for (const Term& term : terms) {
+    if (out.entries.size() > kMaxPolicyEntriesPerPod) return;
+    weft_policy_key key{};
+    key.prefix_length = WEFT_POLICY_FIXED_BITS;
+    key.pod_id = pod_id;
+    key.action = rule.deny ? WEFT_ACTION_DENY : WEFT_ACTION_ALLOW;
+    key.port = term.port;
+    set_subject(term, ids_, key);
+    out.entries.emplace(key, weft_policy{rule.id});  // of two rules that say the same, the first is named
+  }
+}
+
+void PolicyCompiler::add_modes(const model::LocalPod& pod, uint32_t pod_id, PodPolicy& out) {
+  if (pod.peer_mode == model::PeerMode::kStrict) out.flags |= WEFT_POD_STRICT;
+  if (pod.port_modes.size() > kMaxPortModesPerPod) {
+    out.flags |= WEFT_POD_STRICT;
+    out.problems.push_back("more than " + std::to_string(kMaxPortModesPerPod) +
+                           " ports have a mode of their own; all of them are strict");
+    return;
+  }
+  for (const model::PortMode& port : pod.port_modes) {
+    const bool strict = port.mode == model::PeerMode::kStrict;
+    out.port_modes.emplace(weft_port_key{pod_id, port.port, 0},
+                           weft_port_mode{strict ? uint32_t{WEFT_PEERS_STRICT} : uint32_t{WEFT_PEERS_PERMISSIVE}});
+    out.flags |= WEFT_POD_HAS_PORT_MODES;
+  }
+}
+
+void PolicyCompiler::add_rules(const model::LocalPod& pod, uint32_t pod_id, PodPolicy& out) {
   bool any_allow = false, kernel_has_every_allow = true;
   for (const uint32_t index : pod.rules) {
-    const auto& rule = snapshot.policy_rules[index];
-    any_allow |= !rule.deny && !rule.dry_run;
-    if (add_rule(rule, pod_id, ids, out)) continue;
+    const model::PolicyRule& rule = snapshot_.policy_rules[index];
+    if (rule.dry_run) {
+      out.flags |= WEFT_POD_INBOUND_PROXY;
+      out.problems.push_back(rule.source + ": a dry run; the proxy judges every arrival to tell what it would do");
+      continue;
+    }
+    any_allow |= !rule.deny;
+    if (const auto& all = terms(index, pod)) {
+      add_entries(rule, *all, pod_id, out);
+      continue;
+    }
     out.flags |= WEFT_POD_INBOUND_PROXY;
-    kernel_has_every_allow &= rule.deny || rule.dry_run;
-    out.problems.push_back(rule.source + ": the kernel cannot say it; the proxy judges it");
+    kernel_has_every_allow &= rule.deny;
+    out.problems.push_back(rule.source + ": the kernel's tables cannot say it; the proxy judges every arrival");
   }
   if (out.entries.size() > kMaxPolicyEntriesPerPod) {
     out.entries.clear();
     out.flags |= WEFT_POD_INBOUND_PROXY;
     out.problems.push_back("its rules need more than " + std::to_string(kMaxPolicyEntriesPerPod) +
                            " kernel entries; the proxy judges them");
-    return out;
+    return;
   }
   if (!kernel_has_every_allow)
     std::erase_if(out.entries, [](const auto& item) { return is_allow(item.first); });
   if (any_allow && kernel_has_every_allow) out.flags |= WEFT_POD_HAS_ALLOW;
   if (!out.entries.empty() || (out.flags & WEFT_POD_HAS_ALLOW) != 0) out.flags |= WEFT_POD_HAS_POLICY;
+}
+
+PodPolicy PolicyCompiler::compile(const model::LocalPod& pod, uint32_t pod_id) {
+  PodPolicy out;
+  add_modes(pod, pod_id, out);
+  add_rules(pod, pod_id, out);
   return out;
 }
 

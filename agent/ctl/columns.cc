@@ -169,7 +169,9 @@ std::vector<std::string> header_of(const std::string& kind, bool wide) {
       {"Namespace", {{"STATUS", "AGE"}, {"LABELS"}}},
       {"Gateway", {{"ACCEPTED", "PROGRAMMED", "AGE"}, {"SELECTOR", "FINDINGS"}}},
       {"VirtualService", {{"GATEWAYS", "HOSTS", "ACCEPTED", "RESOLVED", "AGE"}, {"FINDINGS"}}},
-      {"DestinationRule", {{"HOST", "ACCEPTED", "AGE"}, {"FINDINGS"}}}};
+      {"DestinationRule", {{"HOST", "ACCEPTED", "AGE"}, {"FINDINGS"}}},
+      {"PeerAuthentication", {{"MODE", "ACCEPTED", "ENFORCED", "AGE"}, {"FINDINGS"}}},
+      {"AuthorizationPolicy", {{"ACTION", "ACCEPTED", "ENFORCED", "AGE"}, {"FINDINGS"}}}};
   auto found = kHeaders.find(kind);
   if (found == kHeaders.end()) return {"AGE"};
   Cells header = found->second.first;
@@ -193,10 +195,14 @@ std::vector<std::string> cells_of(const Json& object, const std::string& kind, b
     cells = {joined(list_at(object, "spec.gateways"), "mesh"), joined(list_at(object, "spec.hosts")),
              accepted, or_dash(condition_of(object, "ResolvedRefs")), age};
   if (kind == "DestinationRule") cells = {text_at(object, "spec.host"), accepted, age};
+  const bool modes = kind == "PeerAuthentication", policy = kind == "AuthorizationPolicy";
+  if (modes || policy)
+    cells = {modes ? text_at(object, "spec.mtls.mode", "UNSET") : text_at(object, "spec.action", "ALLOW"), accepted,
+             or_dash(condition_of(object, "Enforced")), age};
   if (!wide) return cells;
   if (kind == "Namespace") cells.push_back(pairs_text(object, "metadata.labels"));
   if (kind == "Gateway") cells.push_back(pairs_text(object, "spec.selector"));
-  if (kind == "Gateway" || kind == "VirtualService" || kind == "DestinationRule")
+  if (kind == "Gateway" || kind == "VirtualService" || kind == "DestinationRule" || modes || policy)
     cells.push_back(troubles_text(object));
   return cells;
 }

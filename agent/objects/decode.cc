@@ -18,8 +18,6 @@ constexpr std::string_view kOtherKinds[] = {"ServiceEntry",
                                             "WorkloadGroup",
                                             "ProxyConfig",
                                             "EnvoyFilter",
-                                            "PeerAuthentication",
-                                            "AuthorizationPolicy",
                                             "RequestAuthentication",
                                             "Telemetry",
                                             "WasmPlugin",
@@ -148,6 +146,15 @@ std::optional<ObjectKey> read_key(const Node& root, const KindTraits& traits, co
                    name.as_string()};
 }
 
+// What objects of every kind have.
+void finish(const Node& root, const ObjectKey& key, const DecodeOptions& options, Object& object, Report& report) {
+  object.api_version = text(root, "apiVersion");
+  read_metadata(root, key, object.meta, report);
+  if (object.meta.creation == Time{} && options.first_seen) object.meta.creation = options.first_seen(key);
+  object.file = report.file();
+  object.mark = root.mark();
+}
+
 std::shared_ptr<Object> read_object(const Node& root, const DecodeOptions& options, Report& report) {
   const auto says_kind = [&](std::string_view field) {
     if (get(root, field).is_string()) return true;
@@ -166,11 +173,17 @@ std::shared_ptr<Object> read_object(const Node& root, const DecodeOptions& optio
   check(*traits->schema, root, report);
   if (!key || report.failed()) return nullptr;
   auto object = traits->read(root, report);
-  object->api_version = text(root, "apiVersion");
-  read_metadata(root, *key, object->meta, report);
-  if (object->meta.creation == Time{} && options.first_seen) object->meta.creation = options.first_seen(*key);
-  object->file = report.file();
-  object->mark = root.mark();
+  finish(root, *key, options, *object, report);
+  return object;
+}
+
+std::shared_ptr<Object> make_stand_in(const Node& root, const DecodeOptions& options, const Report& refusal) {
+  const auto& key = refusal.object();
+  if (!key || traits_of(key->kind).stand_in == nullptr) return nullptr;
+  auto object = traits_of(key->kind).stand_in(root);
+  Report unheard(refusal.file());  // what is wrong was said
+  finish(root, *key, options, *object, unheard);
+  object->refused = true;
   return object;
 }
 
@@ -184,7 +197,10 @@ Decoded decode_one(const Node& root, const std::string& file, const DecodeOption
   } else {
     decoded.object = read_object(root, options, report);
   }
-  if (report.failed()) decoded.object = nullptr;
+  if (report.failed()) {
+    decoded.object = nullptr;
+    decoded.stand_in = make_stand_in(root, options, report);
+  }
   decoded.key = report.object();
   decoded.findings = report.take();
   return decoded;

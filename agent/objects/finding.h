@@ -20,8 +20,10 @@ enum class Kind : uint8_t {
   kGateway,
   kVirtualService,
   kDestinationRule,
+  kPeerAuthentication,
+  kAuthorizationPolicy,
 };
-inline constexpr size_t kKindCount = 10;
+inline constexpr size_t kKindCount = 12;
 
 // "VirtualService"
 [[nodiscard]] std::string_view name_of(Kind kind);

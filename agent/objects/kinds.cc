@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/objects/stand_in.h"
 #include "userspace-proxy/base/result.h"
 
 namespace weft::objects {
@@ -9,6 +10,8 @@ namespace {
 
 constexpr std::string_view kNetworking = "networking.istio.io";
 constexpr std::string_view kIstioVersions = "v1|v1beta1|v1alpha3";
+constexpr std::string_view kSecurity = "security.istio.io";
+constexpr std::string_view kSecurityVersions = "v1|v1beta1";
 
 // In the order of enum Kind.
 constexpr KindTraits kKinds[] = {
@@ -29,6 +32,10 @@ constexpr KindTraits kKinds[] = {
      &schema::kVirtualServiceSchema, read_virtual_service},
     {Kind::kDestinationRule, "DestinationRule", "destinationrules", "dr", kNetworking, kIstioVersions, true,
      &schema::kDestinationRuleSchema, read_destination_rule},
+    {Kind::kPeerAuthentication, "PeerAuthentication", "peerauthentications", "pa", kSecurity, kSecurityVersions,
+     true, &schema::kPeerAuthenticationSchema, read_peer_authentication, stand_in_peer_authentication},
+    {Kind::kAuthorizationPolicy, "AuthorizationPolicy", "authorizationpolicies", "ap", kSecurity, kSecurityVersions,
+     true, &schema::kAuthorizationPolicySchema, read_authorization_policy, stand_in_authorization_policy},
 };
 static_assert(std::size(kKinds) == kKindCount);
 

@@ -20,6 +20,9 @@ struct KindTraits {
   // Makes the object from a tree that passed its schema; what is wrong in its values goes to the report.
   // Metadata is filled in by decode().
   std::shared_ptr<Object> (*read)(const Node& root, Report& report);
+  // Kinds that must fail closed: what takes the place of an object that was refused, made of a tree that did not
+  // pass its schema. Null: nothing does.
+  std::shared_ptr<Object> (*stand_in)(const Node& root) = nullptr;
 };
 
 [[nodiscard]] std::span<const KindTraits> all_kinds();
@@ -36,5 +39,7 @@ std::shared_ptr<Object> read_deployment(const Node& root, Report& report);
 std::shared_ptr<Object> read_gateway(const Node& root, Report& report);
 std::shared_ptr<Object> read_virtual_service(const Node& root, Report& report);
 std::shared_ptr<Object> read_destination_rule(const Node& root, Report& report);
+std::shared_ptr<Object> read_peer_authentication(const Node& root, Report& report);
+std::shared_ptr<Object> read_authorization_policy(const Node& root, Report& report);
 
 }  // namespace weft::objects

@@ -49,6 +49,7 @@ struct Object {
   Metadata meta;
   std::string file;  // where it was read
   Mark mark;
+  bool refused = false;  // stands in for a form that was refused: see Decoded::stand_in
 };
 using ObjectPtr = std::shared_ptr<const Object>;
 

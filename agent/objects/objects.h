@@ -11,6 +11,7 @@
 #include "agent/objects/node.h"
 #include "agent/objects/object.h"
 #include "agent/objects/pod.h"
+#include "agent/objects/security.h"
 
 namespace weft::objects {
 
@@ -20,11 +21,13 @@ struct DecodeOptions {
   std::function<Time(const ObjectKey&)> first_seen = {};
 };
 
-// `object` is null if a finding is an error; `key` is known if kind and name could be read.
+// `object` is null if a finding is an error; `key` is known if kind and name could be read. Then `stand_in` may be
+// there: what has to take the place of the refused form while no good one is known (policies, which fail closed).
 struct Decoded {
   ObjectPtr object;
   std::optional<ObjectKey> key;
   std::vector<Finding> findings;
+  ObjectPtr stand_in = nullptr;
 };
 
 // Takes one document; a List yields one result per item. Never fails otherwise than by findings.

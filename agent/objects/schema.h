@@ -103,6 +103,8 @@ extern const Type kDeploymentSchema;
 extern const Type kGatewaySchema;
 extern const Type kVirtualServiceSchema;
 extern const Type kDestinationRuleSchema;
+extern const Type kPeerAuthenticationSchema;
+extern const Type kAuthorizationPolicySchema;
 // apiVersion, kind and metadata only: what is read of any object before its kind is known.
 extern const Type kHeaderSchema;
 

@@ -142,6 +142,13 @@ bool is_service_name(std::string_view text) {
   return is_dns_label(text) && is_lower(text.front());
 }
 
+std::optional<uint16_t> parse_port(std::string_view text) {
+  uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc{} || end != text.data() + text.size() || port == 0) return std::nullopt;
+  return port;
+}
+
 bool is_port_name(std::string_view text) {
   return is_dns_label(text) && text.size() <= 15 && std::ranges::any_of(text, is_lower) &&
          !text.contains("--");

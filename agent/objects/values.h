@@ -17,6 +17,7 @@ namespace weft::objects {
 [[nodiscard]] bool is_dns_label(std::string_view text);      // a-z 0-9 -, at most 63
 [[nodiscard]] bool is_dns_subdomain(std::string_view text);  // labels joined by dots, at most 253
 [[nodiscard]] bool is_service_name(std::string_view text);   // a DNS label that begins with a letter
+[[nodiscard]] std::optional<uint16_t> parse_port(std::string_view text);  // digits, 1 to 65535
 [[nodiscard]] bool is_port_name(std::string_view text);      // at most 15, a-z 0-9 -, at least one letter
 [[nodiscard]] bool is_label_key(std::string_view text);      // [prefix/]name
 [[nodiscard]] bool is_label_value(std::string_view text);    // at most 63, may be empty

@@ -14,7 +14,7 @@ void Pods::refresh_namespaces(const Store& store) {
   for (const auto& [key, ns] : store.namespaces) {
     JudgedNamespace& judged = namespaces_[key.name];
     if (judged.ns == ns) continue;
-    judged = {ns, judge(*ns), policy_of(*ns), {}};
+    judged = {ns, judge(*ns), policy_of(*ns)};
   }
 }
 
@@ -33,22 +33,26 @@ void Pods::judge_pod(const Key& key, const std::shared_ptr<const objects::Pod>& 
       options.role == model::Role::kNode && !options.node.empty() && pod->spec.node_name == options.node;
 }
 
+const NamespacePolicy* Pods::policy_of_namespace(const std::string& name) const {
+  const auto found = namespaces_.find(name);
+  return found == namespaces_.end() ? nullptr : &found->second.policy;
+}
+
+// The namespace's word, else the mesh's, which is said at the root namespace, else this agent's.
+bool Pods::asks_for_same_node_tls(const std::string& ns, const StateOptions& options) const {
+  for (const std::string* name : {&ns, &options.root_namespace}) {
+    const NamespacePolicy* const policy = policy_of_namespace(*name);
+    if (policy && policy->same_node_tls) return *policy->same_node_tls;
+  }
+  return options.same_node_tls;
+}
+
 void Pods::add_local(const Judged& judged) {
   model::LocalPod& out = local_pods_.emplace_back();
   out.workload = static_cast<uint32_t>(workloads_.size() - 1);
-  const auto ns = namespaces_.find(judged.workload.ns);
-  if (ns != namespaces_.end()) {
-    const NamespacePolicy& policy = ns->second.policy;
-    out.peer_mode = policy.peer_mode;
-    out.peer_mode_source = policy.peer_mode_source;
-    out.fail_mode = policy.fail_mode;
-    if (ns->second.rules.empty())
-      for (const auto& rule : policy.rules) {
-        ns->second.rules.push_back(static_cast<uint32_t>(policy_rules_.size()));
-        policy_rules_.push_back(rule);
-      }
-    out.rules = ns->second.rules;
-  }
+  const NamespacePolicy* const policy = policy_of_namespace(judged.workload.ns);
+  if (policy) out.fail_mode = policy->fail_mode;
+  policies_.apply(*judged.pod, policy, &out);
   const objects::Metadata& meta = judged.pod->meta;
   const auto netns = meta.annotations.find(kNetns);
   sandboxes_.push_back({meta.ns, meta.name, meta.uid, netns == meta.annotations.end() ? "" : netns->second});
@@ -59,8 +63,7 @@ void Pods::refresh(const Store& store, const StateOptions& options) {
   std::erase_if(pods_, [&](const auto& entry) { return !store.pods.contains(entry.first); });
   workloads_.clear();
   local_pods_.clear();
-  policy_rules_.clear();
-  for (auto& [name, ns] : namespaces_) ns.rules.clear();
+  policies_.begin(store, options.root_namespace);
   sandboxes_.clear();
   self_ = model::kNone;
   for (const auto& [key, pod] : store.pods) {
@@ -68,10 +71,16 @@ void Pods::refresh(const Store& store, const StateOptions& options) {
     if (is_finished(*pod)) continue;
     const Judged& judged = pods_.at(key);
     workloads_.push_back(judged.workload);
+    workloads_.back().same_node_tls = asks_for_same_node_tls(key.ns, options);
     if (options.role == model::Role::kGateway && key == Key{options.ns, options.pod}) {
       self_ = static_cast<uint32_t>(workloads_.size() - 1);
     }
-    if (judged.workload.local && judged.workload.enrolled) add_local(judged);
+    if (!judged.workload.local) continue;
+    if (judged.workload.enrolled) {
+      add_local(judged);
+    } else {
+      policies_.apply(*pod, policy_of_namespace(key.ns), nullptr);
+    }
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "agent/state/enrolment.h"
 #include "agent/state/policies.h"
+#include "agent/state/policy_book.h"
 #include "agent/state/state.h"
 #include "agent/state/store.h"
 #include "userspace-proxy/model/snapshot.h"
@@ -28,7 +29,6 @@ class Pods {
     std::shared_ptr<const objects::Namespace> ns;
     Enrolment enrolment;
     NamespacePolicy policy;
-    std::vector<uint32_t> rules;  // of `policy`, as indexes into policy_rules(); empty until a local pod asks
   };
   [[nodiscard]] const std::map<Key, Judged>& pods() const { return pods_; }
   [[nodiscard]] const std::map<std::string, JudgedNamespace>& namespaces() const { return namespaces_; }
@@ -37,7 +37,8 @@ class Pods {
   [[nodiscard]] const std::vector<model::Workload>& workloads() const { return workloads_; }
   [[nodiscard]] const std::vector<model::LocalPod>& local_pods() const { return local_pods_; }
   // What local_pods() point at.
-  [[nodiscard]] const std::vector<model::PolicyRule>& policy_rules() const { return policy_rules_; }
+  [[nodiscard]] const std::vector<model::PolicyRule>& policy_rules() const { return policies_.rules(); }
+  [[nodiscard]] const PolicyBook& policies() const { return policies_; }
   [[nodiscard]] const std::vector<PodSandbox>& sandboxes() const { return sandboxes_; }
   [[nodiscard]] uint32_t self() const { return self_; }
 
@@ -45,12 +46,14 @@ class Pods {
   void refresh_namespaces(const Store& store);
   void judge_pod(const Key& key, const std::shared_ptr<const objects::Pod>& pod, const StateOptions& options);
   void add_local(const Judged& judged);
+  [[nodiscard]] const NamespacePolicy* policy_of_namespace(const std::string& name) const;
+  [[nodiscard]] bool asks_for_same_node_tls(const std::string& ns, const StateOptions& options) const;
 
   std::map<Key, Judged> pods_;
   std::map<std::string, JudgedNamespace> namespaces_;
   std::vector<model::Workload> workloads_;
   std::vector<model::LocalPod> local_pods_;
-  std::vector<model::PolicyRule> policy_rules_;
+  PolicyBook policies_;
   std::vector<PodSandbox> sandboxes_;
   uint32_t self_ = model::kNone;
 };

@@ -11,6 +11,7 @@ constexpr const char* kAllowFrom = "weft.mesh/allow-from";
 constexpr const char* kDenyFrom = "weft.mesh/deny-from";
 constexpr const char* kPeerMode = "weft.mesh/peer-mode";
 constexpr const char* kFailMode = "weft.mesh/fail-mode";
+constexpr const char* kSameNode = "weft.mesh/same-node";
 
 const std::string* annotation(const objects::Namespace& ns, const char* key) {
   const auto found = ns.meta.annotations.find(key);
@@ -140,6 +141,7 @@ NamespacePolicy policy_of(const objects::Namespace& ns) {
   if (read_word(ns, kPeerMode, "strict", "permissive", true, out)) out.peer_mode = model::PeerMode::kStrict;
   if (annotation(ns, kPeerMode)) out.peer_mode_source = place_of(ns, kPeerMode);
   if (read_word(ns, kFailMode, "open", "closed", false, out)) out.fail_mode = model::FailMode::kOpen;
+  if (annotation(ns, kSameNode)) out.same_node_tls = read_word(ns, kSameNode, "mtls", "attested", true, out);
   return out;
 }
 

@@ -3,7 +3,10 @@
 //   weft.mesh/allow-from, weft.mesh/deny-from   comma list of namespaces and address ranges
 //   weft.mesh/peer-mode                         strict | permissive (default)
 //   weft.mesh/fail-mode                         closed (default) | open
+//   weft.mesh/same-node                         attested (default) | mtls: between pods of one node; at the root
+//                                               namespace for the whole mesh
 // A value that cannot be read is a finding and closes: better a refused call than an unnoticed hole.
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +19,7 @@ struct NamespacePolicy {
   model::PeerMode peer_mode = model::PeerMode::kPermissive;
   std::string peer_mode_source;  // empty: nothing is said
   model::FailMode fail_mode = model::FailMode::kClosed;
+  std::optional<bool> same_node_tls;  // nothing: nothing is said
   std::vector<model::PolicyRule> rules;
   std::vector<objects::Finding> findings;
 };

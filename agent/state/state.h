@@ -22,6 +22,7 @@ struct StateOptions {
   model::Settings settings;
   ClosedPorts closed_ports;
   std::string root_namespace = "istio-system";
+  bool same_node_tls = false;  // for namespaces that say nothing, where the root namespace says nothing either
 };
 
 // Where an enrolled pod of this node lives. Same order and length as Snapshot::local_pods.

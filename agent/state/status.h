@@ -22,6 +22,8 @@ struct StatusKey {
 //   Gateway          Accepted, Programmed, PartiallyProgrammed, PartiallyInvalid
 //   VirtualService   Accepted, ResolvedRefs, PartiallyInvalid, Merged, Shadowed
 //   DestinationRule  Accepted, ResolvedRefs, Applied, PartiallyInvalid
+//   PeerAuthentication, AuthorizationPolicy
+//                    Accepted, Enforced, Shadowed, PartiallyInvalid
 //   Service          PartiallyInvalid
 //   Pod, Namespace   Enrolled; Namespace also PolicyValid
 //   Snapshot         Accepted False: what the objects ask for breaks a bound of the data plane

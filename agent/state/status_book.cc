@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "agent/state/policy_statuses.h"
 #include "agent/state/statuses.h"
 
 namespace weft::state {
@@ -42,10 +43,17 @@ void add_unsupported(ObjectStatus& status, const std::vector<objects::Finding>& 
   there->message += "; " + message;
 }
 
+bool is_policy(objects::Kind kind) {
+  return kind == objects::Kind::kPeerAuthentication || kind == objects::Kind::kAuthorizationPolicy;
+}
+
 void refuse(ObjectStatus& status, const objects::Finding& finding) {
-  const bool in_force = !status.conditions.empty();
+  const auto closed = std::ranges::find(status.conditions, "FailClosed", &objects::Condition::reason);
+  const bool closes = closed != status.conditions.end(), in_force = !status.conditions.empty();
+  const std::string consequence = closes     ? "; until it is mended, " + closed->message
+                                  : in_force ? "; the last good form stays in force"
+                                             : "; it has no effect";
   std::erase_if(status.conditions, [](const objects::Condition& c) { return c.type == "Accepted"; });
-  const std::string consequence = in_force ? "; the last good form stays in force" : "; it has no effect";
   status.conditions.insert(status.conditions.begin(), condition("Accepted", false, "Refused",
                                                                 objects::to_string(finding) + consequence));
 }
@@ -70,6 +78,10 @@ const objects::Object* find_object(const Store& store, const objects::ObjectKey&
       return in(store.virtual_services, {key.ns, key.name});
     case Kind::kDestinationRule:
       return in(store.destination_rules, {key.ns, key.name});
+    case Kind::kPeerAuthentication:
+      return in(store.peer_authentications, {key.ns, key.name});
+    case Kind::kAuthorizationPolicy:
+      return in(store.authorization_policies, {key.ns, key.name});
     case Kind::kNode:
     case Kind::kEndpointSlice:
     case Kind::kServiceAccount:
@@ -111,7 +123,11 @@ void StatusBook::add_accepted_findings(const Store& store, Statuses& statuses) c
       status.generation = object->meta.generation;
     }
     status.findings.insert(status.findings.end(), findings.begin(), findings.end());
-    add_unsupported(status, findings);
+    if (is_policy(key.kind)) {
+      add_unsupported_policy(status, findings);
+    } else {
+      add_unsupported(status, findings);
+    }
   }
 }
 
@@ -137,6 +153,7 @@ void StatusBook::update(const Store& store, const Pods& pods, const Layout& layo
   add(destination_rule_statuses(store, layout, options), now);
   if (options.role == model::Role::kNode) {
     add(enrolment_statuses(pods), now);
+    add(policy_statuses(store, pods.policies()), now);
     add_accepted_findings(store, now);
     add_refusals(now);
   }

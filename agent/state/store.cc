@@ -35,6 +35,14 @@ void Store::upsert(const objects::ObjectPtr& object) {
       destination_rules[key] = objects::as<objects::DestinationRule>(object);
       dirty.layout = true;
       break;
+    case Kind::kPeerAuthentication:
+      peer_authentications[key] = objects::as<objects::PeerAuthentication>(object);
+      dirty.pods = true;
+      break;
+    case Kind::kAuthorizationPolicy:
+      authorization_policies[key] = objects::as<objects::AuthorizationPolicy>(object);
+      dirty.pods = true;
+      break;
     case Kind::kNode:
     case Kind::kServiceAccount:
     case Kind::kDeployment:
@@ -66,6 +74,12 @@ void Store::remove(const objects::ObjectKey& object) {
       break;
     case Kind::kDestinationRule:
       dirty.layout |= destination_rules.erase(key) > 0;
+      break;
+    case Kind::kPeerAuthentication:
+      dirty.pods |= peer_authentications.erase(key) > 0;
+      break;
+    case Kind::kAuthorizationPolicy:
+      dirty.pods |= authorization_policies.erase(key) > 0;
       break;
     case Kind::kNode:
     case Kind::kServiceAccount:

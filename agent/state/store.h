@@ -25,7 +25,7 @@ using Objects = std::map<Key, std::shared_ptr<const T>>;
 // What has to be made anew at the next build.
 struct Dirty {
   bool layout = true;       // services, clusters, routes, listeners
-  bool pods = true;         // the set of workloads or one of them
+  bool pods = true;         // the set of workloads or one of them, or what policy says of them
   std::set<Key> endpoints;  // services whose EndpointSlices changed
 };
 
@@ -38,6 +38,8 @@ struct Store {
   Objects<objects::Gateway> gateways;
   Objects<objects::VirtualService> virtual_services;
   Objects<objects::DestinationRule> destination_rules;
+  Objects<objects::PeerAuthentication> peer_authentications;
+  Objects<objects::AuthorizationPolicy> authorization_policies;
   Dirty dirty;
 
   void upsert(const objects::ObjectPtr& object);

@@ -97,6 +97,7 @@ std::vector<Catalog::Part> Catalog::decode_parts(File& file, std::vector<objects
 void Catalog::take_results(File& file, const std::string& path) {
   std::map<ObjectKey, Held> held;
   std::set<ObjectKey> refused;
+  std::map<ObjectKey, objects::ObjectPtr> stand_ins;
   bool nameless = false;  // something was refused of which not even the name is known
   file.refusals.clear();
   for (const Part& part : file.parts) {
@@ -105,6 +106,7 @@ void Catalog::take_results(File& file, const std::string& path) {
         std::ranges::copy(result.findings, std::back_inserter(file.refusals));
         nameless |= !result.key;
         if (result.key) refused.insert(*result.key);
+        if (result.stand_in) stand_ins.emplace(*result.key, result.stand_in);
         continue;
       }
       if (held.try_emplace(*result.key, Held{result.object, result.findings}).second) continue;
@@ -119,10 +121,14 @@ void Catalog::take_results(File& file, const std::string& path) {
   }
   for (auto& [key, old] : file.held) {
     // What is refused keeps its last good form, and what has vanished may be what is refused.
-    const bool keep = nameless || refused.contains(key);
-    if (keep) held.try_emplace(key, old);
-    if (!held.contains(key)) unclaim(key, path);
+    const bool keep = (nameless || refused.contains(key)) && !stand_ins.contains(key);
+    const bool good = !old.object->refused;
+    if (keep || (good && stand_ins.contains(key))) held.try_emplace(key, old);
   }
+  // Policies fail closed: without a good form, what stands in for the refused one counts.
+  for (const auto& [key, object] : stand_ins) held.try_emplace(key, Held{object, {}});
+  for (const auto& [key, old] : file.held)
+    if (!held.contains(key)) unclaim(key, path);
   for (const auto& [key, now] : held) claim(key, path);
   file.held = std::move(held);
 }

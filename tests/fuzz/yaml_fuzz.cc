@@ -31,6 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     check_round_trip(document.root, objects::to_yaml(document.root));
     for (const objects::Decoded& decoded : objects::decode(document)) {
       CHECK((decoded.object == nullptr) == objects::has_error(decoded.findings));
+      CHECK(!decoded.stand_in || (!decoded.object && objects::key_of(*decoded.stand_in) == *decoded.key));
       CHECK(!decoded.object || (decoded.key && objects::key_of(*decoded.object) == *decoded.key));
     }
   }

@@ -30,6 +30,8 @@ class CatalogTest : public testing::Test {
   std::string spell(const Event& event) {
     if (const auto* upsert = std::get_if<Upsert>(&event)) {
       last_ = upsert->object;
+      const auto policy = objects::as<objects::AuthorizationPolicy>(upsert->object);
+      if (policy) return "+" + policy->meta.name + (policy->refused ? ":closed" : ":good");
       const auto found = objects::as<objects::Service>(upsert->object);
       return "+" + upsert->key.ns + "/" + upsert->key.name + ":" + std::to_string(found->ports[0].port);
     }
@@ -55,6 +57,26 @@ TEST_F(CatalogTest, objects_come_change_and_go_with_their_file) {
   EXPECT_EQ(commit(), "-dev/b");
   catalog_.remove("f.yaml");
   EXPECT_EQ(commit(), "-dev/a");
+}
+
+std::string policy(const std::string& spec) {
+  return "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: p, namespace: dev}\nspec: " +
+         spec + "\n";
+}
+
+TEST_F(CatalogTest, a_policy_that_was_never_good_is_replaced_by_one_that_closes) {
+  put("f.yaml", policy("{action: DNEY}"));
+  EXPECT_EQ(commit(), "+p:closed !f.yaml:1");
+  put("f.yaml", policy("{action: DENY, rules: [{form: []}]}"));
+  EXPECT_EQ(commit(), "+p:closed !f.yaml:1") << "its place in the file and its selector may be others now";
+  put("f.yaml", policy("{action: DENY, rules: [{}]}"));
+  EXPECT_EQ(commit(), "+p:good !f.yaml:0");
+  put("f.yaml", policy("{action: DNEY}"));
+  EXPECT_EQ(commit(), "!f.yaml:1") << "the last good form stays";
+  put("f.yaml", policy("[]") + "---\n- 1\n");
+  EXPECT_EQ(commit(), "!f.yaml:2");
+  catalog_.remove("f.yaml");
+  EXPECT_EQ(commit(), "-dev/p !f.yaml:0");
 }
 
 TEST_F(CatalogTest, the_same_text_is_not_even_parsed) {

@@ -1,0 +1,111 @@
+#include "agent/state/policy_statuses.h"
+
+#include <set>
+
+#include "agent/state/statuses.h"
+
+namespace weft::state {
+namespace {
+
+using objects::AuthorizationPolicy;
+using objects::PeerAuthentication;
+
+constexpr size_t kMaxNamed = 10;
+
+std::string pods_text(const PolicyReach& reach) {
+  std::string out = std::to_string(reach.enrolled) + " of " + std::to_string(reach.selected) +
+                    " pods that it selects on this node";
+  if (reach.enrolled < reach.selected) out += "; the others are not enrolled";
+  return out;
+}
+
+void add_enforced(const PolicyReach& reach, ObjectStatus& out) {
+  if (reach.selected == 0) {
+    out.conditions.push_back(condition("Enforced", false, "NoPods", "it selects no pod of this node"));
+    return;
+  }
+  out.conditions.push_back(
+      condition("Enforced", reach.enrolled > 0, reach.enrolled > 0 ? "Enforced" : "NotEnrolled", pods_text(reach)));
+}
+
+// A form that was refused has its Accepted from the refusal.
+void add_refused(const PolicyReach& reach, const std::string& what, ObjectStatus& out) {
+  out.conditions.push_back(condition("Enforced", reach.enrolled > 0, "FailClosed", what + " by " + pods_text(reach)));
+}
+
+ObjectStatus status_of_policy(const AuthorizationPolicy& policy, const PolicyReach& reach) {
+  using Action = AuthorizationPolicy::Action;
+  ObjectStatus out = status_of(policy);
+  if (policy.refused) {
+    const bool allow = policy.action == Action::kAllow;
+    add_refused(reach, allow ? "whom no other ALLOW policy lets in is refused" : "everybody is refused", out);
+    return out;
+  }
+  if (policy.has_targets || policy.action == Action::kAudit) {
+    out.conditions.push_back(condition("Accepted", false, "UnsupportedValue",
+                                       policy.has_targets ? "spec.targetRefs: policies for waypoints are not built"
+                                                          : "spec.action: AUDIT is not built"));
+    out.conditions.push_back(condition("Enforced", false, "UnsupportedValue", "it has no effect"));
+    return out;
+  }
+  if (policy.action == Action::kCustom) {
+    out.conditions.push_back(condition("Accepted", false, "UnsupportedValue",
+                                       "spec.action: there is nobody to ask yet, what its rules match is refused"));
+  } else {
+    out.conditions.push_back(
+        condition("Accepted", true, "Accepted",
+                  policy.dry_run ? "a dry run: what it would refuse is only told" : "its rules are understood"));
+  }
+  add_enforced(reach, out);
+  return out;
+}
+
+ObjectStatus status_of_mode(const PeerAuthentication& object, const PolicyBook& book) {
+  ObjectStatus out = status_of(object);
+  if (!object.refused) {
+    if (!book.modes().counts(object)) {
+      out.conditions.push_back(
+          condition("Accepted", false, "UnsupportedValue",
+                    "spec.selector: in the root namespace only an object without selector counts"));
+      out.conditions.push_back(condition("Enforced", false, "UnsupportedValue", "it has no effect"));
+      return out;
+    }
+    out.conditions.push_back(condition("Accepted", true, "Accepted", "its modes are understood"));
+  }
+  if (const PeerAuthentication* older = book.modes().older_than(object))
+    out.conditions.push_back(condition("Shadowed", true, "OlderObject",
+                                       objects::to_string(objects::key_of(*older)) + " is older and counts instead"));
+  if (object.refused) {
+    add_refused(book.reach(object), "peers without proven identity are refused", out);
+  } else {
+    add_enforced(book.reach(object), out);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<ObjectStatus> policy_statuses(const Store& store, const PolicyBook& book) {
+  std::vector<ObjectStatus> out;
+  for (const auto& [key, object] : store.authorization_policies)
+    out.push_back(status_of_policy(*object, book.reach(*object)));
+  for (const auto& [key, object] : store.peer_authentications) out.push_back(status_of_mode(*object, book));
+  return out;
+}
+
+void add_unsupported_policy(ObjectStatus& status, const std::vector<objects::Finding>& findings) {
+  std::string text;
+  std::set<std::string> named;
+  for (const objects::Finding& finding : findings) {
+    if (finding.code != "UnsupportedField" && finding.code != "UnsupportedValue") continue;
+    if (!named.insert(finding.path).second) continue;
+    if (named.size() > kMaxNamed) {
+      text += "; and more";
+      break;
+    }
+    text += (text.empty() ? "" : "; ") + finding.path + ": " + finding.message;
+  }
+  if (!text.empty()) status.conditions.push_back(condition("PartiallyInvalid", true, "UnsupportedValue", text));
+}
+
+}  // namespace weft::state
