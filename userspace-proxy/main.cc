@@ -78,7 +78,9 @@ base::Status run(const worker::Options& options) {
   Signals signals(*loop, end);
   TRY(signals.start());
   TRY(worker::drop_privileges(options.user));
-  tzset();  // reads a file, which is forbidden from here on
+  // Both read files, which is forbidden from here on.
+  tzset();
+  TRY(worker::prepare_tls());
   TRY(worker::confine_system_calls(options.seccomp));
 
   log = std::make_unique<observe::LogWriter>(std::move(log_file));

@@ -131,7 +131,7 @@ bool Exchange::choose_endpoint(base::SocketAddress* address, std::optional<base:
   const auto& info = *plan_->info;
   if (cluster_ == model::kNone) {  // carried to where the source meant to go
     *address = info.original;
-    if (info.kind == listen::Kind::kInbound) *client = base::SocketAddress{info.peer.address, 0};
+    if (info.inbound()) *client = base::SocketAddress{info.peer.address, 0};
     workload_ = info.destination;
     return true;
   }

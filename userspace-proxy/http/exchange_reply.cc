@@ -122,7 +122,7 @@ observe::FlowKey Exchange::flow_key() const {
   const auto& info = *plan_->info;
   observe::FlowKey key;
   key.reporter =
-      info.kind == listen::Kind::kInbound ? observe::Reporter::kDestination : observe::Reporter::kSource;
+      info.inbound() ? observe::Reporter::kDestination : observe::Reporter::kSource;
   key.protocol = head_.grpc ? observe::RequestProtocol::kGrpc : observe::RequestProtocol::kHttp;
   key.source = info.source;
   key.service = cluster_ == model::kNone ? info.service : info.snapshot->clusters[cluster_].service;

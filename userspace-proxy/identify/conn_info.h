@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 
 #include "userspace-proxy/base/address.h"
@@ -21,8 +22,13 @@ struct ConnInfo {
   base::SocketAddress original;  // where the peer meant to go (getsockname)
   base::SocketAddress peer;      // who connected (getpeername)
 
+  // Who the source has proven to be: outbound the pod itself, attested by the kernel's word, over HBONE by its
+  // certificate. Policy goes by this. Nothing: nobody vouches for the source.
+  std::optional<model::SpiffeId> proven;
+  bool tunnelled = false;  // came in over HBONE
+
   // The workload that connected. Outbound: the pod itself. Inbound and gateway: whoever has the peer's
-  // address, for telemetry only (an address proves nothing).
+  // address, for telemetry only (an address proves nothing), unless it is not who the source has proven to be.
   uint32_t source = model::kNone;
   // The workload that was addressed without a service (pod address), or the pod itself for inbound.
   uint32_t destination = model::kNone;
@@ -37,6 +43,10 @@ struct ConnInfo {
   base::Instant started;
   base::WallTime started_wall;
 
+  // It has arrived at the pod, as opposed to being made by it.
+  [[nodiscard]] bool inbound() const {
+    return kind == listen::Kind::kInbound || kind == listen::Kind::kAttested || kind == listen::Kind::kRefuse;
+  }
   // HTTP is read on this connection.
   [[nodiscard]] bool layer7() const { return route_table != model::kNone && model::is_http(protocol); }
 };

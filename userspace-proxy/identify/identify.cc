@@ -10,6 +10,8 @@ constexpr uint16_t kSelfTestPort = 15021;
 
 void name_outbound(const Index& index, ConnInfo& info) {
   info.source = index.workload_named(info.pod);
+  if (info.source != model::kNone)
+    info.proven = model::spiffe_id_of(index.snapshot().workloads[info.source], index.snapshot().settings);
   const ServiceRef ref = index.service_at(info.original);
   if (ref.service == model::kNone) {
     info.destination = index.workload_at(info.original.address);
@@ -24,8 +26,24 @@ void name_outbound(const Index& index, ConnInfo& info) {
   info.protocol = port.protocol;
 }
 
-void name_inbound(const Index& index, ConnInfo& info) {
+// The kernel vouches for pods of this node only; a Snapshot that does not know the pod (any more) names nobody.
+void prove_attested(const Index& index, ConnInfo& info) {
+  if (index.local_pod(info.source) == nullptr) return;
+  info.proven = model::spiffe_id_of(index.snapshot().workloads[info.source], index.snapshot().settings);
+}
+
+void prove_by_certificate(const Index& index, const model::SpiffeId& proven, ConnInfo& info) {
+  info.tunnelled = true;
+  info.proven = proven;
+  if (info.source == model::kNone) return;
+  const auto& snapshot = index.snapshot();
+  if (model::spiffe_id_of(snapshot.workloads[info.source], snapshot.settings) != proven) info.source = model::kNone;
+}
+
+void name_inbound(const Index& index, const Arrival& arrival, ConnInfo& info) {
   info.source = index.workload_at(info.peer.address);
+  if (arrival.proven != nullptr) prove_by_certificate(index, *arrival.proven, info);
+  if (arrival.proven == nullptr && info.kind == listen::Kind::kAttested) prove_attested(index, info);
   info.destination = index.workload_named(info.pod);
   info.service = index.service_behind(info.original);  // for telemetry: what was addressed is not known here
 }
@@ -87,7 +105,7 @@ ConnInfo identify(const Index& index, const Arrival& arrival) {
     case listen::Kind::kInbound:
     case listen::Kind::kAttested:
     case listen::Kind::kRefuse:
-      name_inbound(index, info);
+      name_inbound(index, arrival, info);
       break;
     case listen::Kind::kGateway:
       name_gateway(index, info);
@@ -109,7 +127,8 @@ bool would_loop(const ConnInfo& info) {
 }
 
 const model::Endpoint* choose_endpoint(const Index& index, const ConnInfo& info, uint64_t random) {
-  const Candidates& from = index.candidates(info.cluster, info.original.address.is_v4());
+  const bool tls = info.source != model::kNone && index.snapshot().workloads[info.source].same_node_tls;
+  const Candidates& from = index.candidates(info.cluster, info.original.address.is_v4(), tls);
   if (from.endpoints.empty()) return nullptr;
   const auto& snapshot = index.snapshot();
   const auto& cluster = snapshot.clusters[info.cluster];

@@ -10,6 +10,7 @@ struct Arrival {
   std::string_view pod;  // of the listener; empty on a gateway
   base::SocketAddress original;
   base::SocketAddress peer;
+  const model::SpiffeId* proven = nullptr;  // by the certificate of the HBONE tunnel it came in by
 };
 
 // Names an arrival: source, service, protocol. Pure but for the clock stamps, which the caller sets.

@@ -19,12 +19,12 @@ Candidates pick(const model::Cluster& cluster, const auto& usable) {
 
 // The kernel has already served the share of the endpoints that it can reach itself (local ones, and those
 // outside the mesh), so that the proxy chooses among the others only; if there are none, among all. A caller
-// is served in its own address family where the service has it.
-Candidates candidates_of(const model::Snapshot& snapshot, const model::Cluster& cluster, bool v4) {
+// is served in its own address family where the service has it. `tls`: the caller wants TLS also on its own node.
+Candidates candidates_of(const model::Snapshot& snapshot, const model::Cluster& cluster, bool v4, bool tls) {
   const auto is_remote = [&](const model::Endpoint& endpoint) {
     if (endpoint.workload == model::kNone) return false;
     const auto& workload = snapshot.workloads[endpoint.workload];
-    return workload.enrolled && !workload.local;
+    return workload.enrolled && (!workload.local || tls || workload.same_node_tls);
   };
   const auto is_alike = [&](const model::Endpoint& endpoint) {
     return endpoint.address.address.is_v4() == v4;
@@ -54,6 +54,7 @@ void Index::index_local_endpoints() {
 void Index::index_services() {
   const auto& services = snapshot_->services;
   for (uint32_t s = 0; s < services.size(); ++s) {
+    by_hostname_.emplace(services[s].hostname, s);
     for (uint32_t p = 0; p < services[s].ports.size(); ++p) {
       const auto& port = services[s].ports[p];
       if (port.protocol == model::Protocol::kUdp) continue;
@@ -61,7 +62,9 @@ void Index::index_services() {
         services_.emplace(base::SocketAddress{address, port.port}, ServiceRef{s, p});
       if (port.cluster != model::kNone)
         for (const bool v4 : {false, true})
-          candidates_[port.cluster][v4] = candidates_of(*snapshot_, snapshot_->clusters[port.cluster], v4);
+          for (const bool tls : {false, true})
+            candidates_[port.cluster][v4 + 2 * tls] =
+                candidates_of(*snapshot_, snapshot_->clusters[port.cluster], v4, tls);
     }
   }
 }
@@ -88,6 +91,11 @@ uint32_t Index::service_behind(const base::SocketAddress& endpoint) const {
   return found == behind_.end() ? model::kNone : found->second;
 }
 
+uint32_t Index::service_named(std::string_view hostname) const {
+  const auto found = by_hostname_.find(std::string(hostname));
+  return found == by_hostname_.end() ? model::kNone : found->second;
+}
+
 uint32_t Index::workload_at(const base::Address& address) const {
   const auto found = by_address_.find(address);
   return found == by_address_.end() ? model::kNone : found->second;
@@ -109,10 +117,10 @@ const model::GatewayListener* Index::gateway_listener(uint16_t bind_port) const 
   return found == all.end() ? nullptr : &*found;
 }
 
-const Candidates& Index::candidates(uint32_t cluster, bool v4) const {
+const Candidates& Index::candidates(uint32_t cluster, bool v4, bool tls) const {
   static const Candidates kEmpty;
   const auto found = candidates_.find(cluster);
-  return found == candidates_.end() ? kEmpty : found->second[v4];
+  return found == candidates_.end() ? kEmpty : found->second[v4 + 2 * tls];
 }
 
 }  // namespace weft::identify

@@ -32,13 +32,14 @@ class Index {
   [[nodiscard]] ServiceRef service_at(const base::SocketAddress& address) const;
   // The first service that has this address of a local pod among its endpoints; kNone: none has.
   [[nodiscard]] uint32_t service_behind(const base::SocketAddress& endpoint) const;
+  [[nodiscard]] uint32_t service_named(std::string_view hostname) const;  // "name.ns.svc.cluster.local", lower case
   [[nodiscard]] uint32_t workload_at(const base::Address& address) const;  // kNone: nobody known
   [[nodiscard]] uint32_t workload_named(std::string_view pod) const;       // "ns/name"
   [[nodiscard]] const model::LocalPod* local_pod(
       uint32_t workload) const;  // null: not an enrolled pod of this node
   [[nodiscard]] const model::GatewayListener* gateway_listener(uint16_t bind_port) const;
-  // For callers of one address family. Empty for a cluster without endpoints and for subsets.
-  [[nodiscard]] const Candidates& candidates(uint32_t cluster, bool v4) const;
+  // For callers of one address family, with or without a wish for TLS on their own node. Empty for a cluster without endpoints and for subsets.
+  [[nodiscard]] const Candidates& candidates(uint32_t cluster, bool v4, bool tls) const;
 
  private:
   void index_services();
@@ -50,8 +51,9 @@ class Index {
   std::unordered_map<base::SocketAddress, uint32_t> behind_;
   std::unordered_map<base::Address, uint32_t> by_address_;
   std::unordered_map<std::string, uint32_t> by_name_;
+  std::unordered_map<std::string, uint32_t> by_hostname_;  // services
   std::unordered_map<uint32_t, uint32_t> local_pods_;  // workload -> into Snapshot::local_pods
-  std::unordered_map<uint32_t, std::array<Candidates, 2>> candidates_;  // by cluster; [1] for IPv4
+  std::unordered_map<uint32_t, std::array<Candidates, 4>> candidates_;  // by cluster; v4 + 2 * tls
 };
 
 using IndexPtr = std::shared_ptr<const Index>;

@@ -161,11 +161,16 @@ void add_process(const std::vector<ProcessValue>& values, std::vector<MetricFami
   Family build("istio_build", "component and version", MetricType::Gauge);
   build.add_value({{"component", "weft-proxy"}, {"tag", "unknown"}}, 1);
   out.push_back(build.take());
+  // Values of one name make one family, wherever they stand.
+  std::map<std::string_view, Family> families;
   for (const auto& value : values) {
-    Family family(value.name, value.help, value.counter ? MetricType::Counter : MetricType::Gauge);
-    family.add_value({}, value.value);
-    out.push_back(family.take());
+    auto [found, fresh] =
+        families.try_emplace(value.name, value.name, value.help, value.counter ? MetricType::Counter : MetricType::Gauge);
+    Labels labels;
+    for (const auto& [name, text] : value.labels) add(labels, name, text);
+    found->second.add_value(labels, value.value);
   }
+  for (auto& [name, family] : families) out.push_back(family.take());
 }
 
 }  // namespace

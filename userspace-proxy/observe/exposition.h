@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "userspace-proxy/observe/metrics.h"
@@ -15,6 +16,7 @@ struct ProcessValue {
   std::string name, help;
   double value = 0;
   bool counter = false;
+  std::vector<std::pair<std::string, std::string>> labels{};  // values of one name with other labels: one after another
 };
 
 // What a scrape is made of.

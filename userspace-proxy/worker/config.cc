@@ -14,12 +14,9 @@ policy::Verdict judge(const Config& config, const identify::ConnInfo& info, uint
                       const base::SocketAddress& target) {
   const auto* pod = config.index->local_pod(destination);
   if (pod == nullptr) return {};
-  uint32_t source = model::kNone;
-  if (info.kind == listen::Kind::kOutbound) source = config.index->workload_named(info.pod);
-  if (info.kind == listen::Kind::kAttested) source = config.index->workload_at(info.peer.address);
-  policy::Peer peer{.address = info.peer.address, .destination = target.address};
-  if (source != model::kNone && config.index->local_pod(source) != nullptr)
-    peer.proven = &config.index->snapshot().workloads[source];
+  const policy::Peer peer{.address = info.peer.address,
+                          .destination = target.address,
+                          .identity = info.proven ? &*info.proven : nullptr};
   return config.policy->judge(*pod, peer, target.port);
 }
 

@@ -8,6 +8,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+
 #include <array>
 
 namespace weft::worker {
@@ -58,6 +61,14 @@ base::Status drop_privileges(const std::string& user) {
   if (geteuid() == 0)
     return base::fail(base::ErrorKind::kConflict, "the proxy does not run as root: give it another --user");
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return base::fail_errno("PR_SET_NO_NEW_PRIVS");
+  return {};
+}
+
+base::Status prepare_tls() {
+  // A configuration file of the machine must not decide what we offer or load code into us.
+  if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr) != 1 || RAND_status() != 1)
+    return base::fail(base::ErrorKind::kSystem, "OpenSSL cannot be made ready");
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return base::fail_errno("PR_SET_DUMPABLE");
   return {};
 }
 

@@ -14,6 +14,9 @@ namespace weft::worker {
 // started.
 [[nodiscard]] base::Status drop_privileges(const std::string& user);
 
+// OpenSSL as the workers need it, made ready while files may still be read; keys of this process are not for dumps.
+[[nodiscard]] base::Status prepare_tls();
+
 // From here on only the system calls of the list in confine_seccomp.cc work, in all threads to come.
 [[nodiscard]] base::Status confine_system_calls(Seccomp mode);
 

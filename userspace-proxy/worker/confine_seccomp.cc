@@ -78,7 +78,8 @@ constexpr Allowed kAllowed[] = {
     {SCMP_SYS(clock_gettime), "where the vDSO cannot serve it"},
     {SCMP_SYS(gettimeofday), "where the vDSO cannot serve it"},
     {SCMP_SYS(clock_nanosleep), "bounded waits of the thread library"},
-    {SCMP_SYS(getrandom), "seeds; hash tables of libraries"},
+    {SCMP_SYS(getrandom), "seeds; hash tables of libraries; keys"},
+    {SCMP_SYS(sysinfo), "how much memory qsort() may take, which OpenSSL sorts with"},
 };
 
 using Context = std::unique_ptr<void, decltype(&seccomp_release)>;

@@ -8,8 +8,12 @@
 
 namespace weft::worker {
 
-Fleet::Fleet(base::Loop& loop, observe::LogWriter& log, const Options& options)
-    : loop_(loop), log_(log), options_(options), ledger_(options.workers) {}
+Fleet::Fleet(base::Loop& loop, const base::Clock& clock, observe::LogWriter& log, const Options& options)
+    : loop_(loop),
+      log_(log),
+      options_(options),
+      ledger_(options.workers),
+      identities_(clock, static_cast<IdentityOutlet&>(*this)) {}
 
 Fleet::~Fleet() {
   for (auto& worker : workers_) worker->stop();
@@ -17,10 +21,12 @@ Fleet::~Fleet() {
 
 base::Result<std::unique_ptr<Fleet>> Fleet::create(base::Loop& loop, const base::Clock& clock,
                                                    observe::LogWriter& log, const Options& options) {
-  std::unique_ptr<Fleet> fleet(new Fleet(loop, log, options));
+  std::unique_ptr<Fleet> fleet(new Fleet(loop, clock, log, options));
+  TRY_ASSIGN(const auto tickets, tls::TicketSecret::random());
   for (uint32_t i = 0; i < options.workers; ++i) {
     TRY_ASSIGN(auto worker,
-               Worker::create(clock, log, *fleet, {.index = i, .max_connections = options.max_connections}));
+               Worker::create(clock, log, *fleet,
+                              {.index = i, .max_connections = options.max_connections, .tickets = tickets}));
     fleet->workers_.push_back(std::move(worker));
   }
   return fleet;
@@ -111,11 +117,45 @@ void Fleet::follow_settings() {
   if (wanted != std::exchange(log_wanted_, wanted)) enable_access_log(wanted);
 }
 
-void Fleet::on_key_wanted(const model::KeyWanted&) {}
-void Fleet::on_certificate(const model::CertificateOffer&, std::string_view) {}
-void Fleet::on_certificate_failed(const model::CertificateFailed&) {}
-void Fleet::on_identity_gone(const model::SpiffeId&) {}
-void Fleet::on_trust_bundle(uint64_t, std::string_view) {}
+void Fleet::on_key_wanted(const model::KeyWanted& wanted) {
+  identities_.on_key_wanted(wanted);
+}
+
+void Fleet::on_certificate(const model::CertificateOffer& offer, std::string_view pem) {
+  identities_.on_certificate(offer, pem);
+}
+
+void Fleet::on_certificate_failed(const model::CertificateFailed& failed) {
+  identities_.on_certificate_failed(failed);
+}
+
+void Fleet::on_identity_gone(const model::SpiffeId& identity) {
+  identities_.on_identity_gone(identity);
+}
+
+void Fleet::on_trust_bundle(uint64_t generation, std::string_view pem) {
+  identities_.on_trust_bundle(generation, pem);
+}
+
+void Fleet::request_certificate(const model::CertificateRequest& request) {
+  if (feed_) feed_->request_certificate(request);
+}
+
+void Fleet::spread(const tls::CredentialPtr& credential) {
+  for (auto& worker : workers_) worker->set_credential(credential);
+}
+
+void Fleet::spread(const tls::TrustBundlePtr& bundle) {
+  for (auto& worker : workers_) worker->set_trust_bundle(bundle);
+}
+
+void Fleet::spread_failure(const model::SpiffeId& identity, const std::string& reason) {
+  for (auto& worker : workers_) worker->fail_identity(identity, reason);
+}
+
+void Fleet::withdraw(const model::SpiffeId& identity) {
+  for (auto& worker : workers_) worker->drop_identity(identity);
+}
 
 void Fleet::on_connected() {
   health_.connected = true;
@@ -148,6 +188,12 @@ void Fleet::on_stock_changes(uint32_t worker, std::vector<connect::StockChange> 
     if (!feed_) return;
     for (const auto& report : ledger_.change(worker, changes))
       feed_->report_stock(report.key, report.level, report.taken);
+  });
+}
+
+void Fleet::on_identity_needed(const model::SpiffeId& identity) {
+  loop_.post([this, identity] {
+    if (feed_) feed_->need_identity(identity);
   });
 }
 
@@ -184,6 +230,7 @@ observe::Gathered Fleet::gather() {
         health_.feed_disconnections, true);
   gauge("weft_proxy_access_log_chunks_lost_total", "access-log chunks lost while writing", log_.chunks_lost(),
         true);
+  identities_.metrics(gathered.process);
   return gathered;
 }
 

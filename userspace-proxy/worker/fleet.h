@@ -7,6 +7,7 @@
 #include "userspace-proxy/feed/feed.h"
 #include "userspace-proxy/observe/exposition.h"
 #include "userspace-proxy/observe/log_writer.h"
+#include "userspace-proxy/worker/identities.h"
 #include "userspace-proxy/worker/ledger.h"
 #include "userspace-proxy/worker/worker.h"
 
@@ -25,7 +26,7 @@ struct Health {
 
 // All workers, fed: what the agent sends goes to each of them, what they report goes back. Owned by main,
 // lives in the feed's loop; gather(), health() and enable_access_log() may be called from any thread.
-class Fleet final : public feed::FeedEvents, private WorkerEvents {
+class Fleet final : public feed::FeedEvents, private WorkerEvents, private IdentityOutlet {
  public:
   struct Options {
     uint32_t workers = 1;
@@ -47,7 +48,7 @@ class Fleet final : public feed::FeedEvents, private WorkerEvents {
   void enable_access_log(bool on);
 
  private:
-  Fleet(base::Loop& loop, observe::LogWriter& log, const Options& options);
+  Fleet(base::Loop& loop, const base::Clock& clock, observe::LogWriter& log, const Options& options);
 
   void on_snapshot(model::SnapshotPtr snapshot) override;
   void on_listener(const model::ListenerKey& key, base::Fd socket) override;
@@ -66,6 +67,12 @@ class Fleet final : public feed::FeedEvents, private WorkerEvents {
   void on_disconnected(const base::Error& why) override;
   void on_stock_changes(uint32_t worker, std::vector<connect::StockChange> changes) override;
   void on_drained(uint32_t worker) override;
+  void on_identity_needed(const model::SpiffeId& identity) override;
+  void request_certificate(const model::CertificateRequest& request) override;
+  void spread(const tls::CredentialPtr& credential) override;
+  void spread(const tls::TrustBundlePtr& bundle) override;
+  void spread_failure(const model::SpiffeId& identity, const std::string& reason) override;
+  void withdraw(const model::SpiffeId& identity) override;
 
   void count_feed();
   void follow_settings();
@@ -74,6 +81,7 @@ class Fleet final : public feed::FeedEvents, private WorkerEvents {
   observe::LogWriter& log_;
   Options options_;
   Ledger ledger_;
+  Identities identities_;
   Health health_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<feed::Feed> feed_;

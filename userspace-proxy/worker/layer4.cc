@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "userspace-proxy/hbone/dialer.h"
+
 namespace weft::worker {
 namespace {
 
@@ -17,11 +19,17 @@ constexpr std::array<Row, static_cast<size_t>(Layer4::Step::kCount)> kLegal = {{
     {{false, false, false, false}},  // kOver
 }};
 
+bool is_transport_failure(Flag flag) {
+  return flag == Flag::kConnect || flag == Flag::kIdentityError || flag == Flag::kTlsFailure ||
+         flag == Flag::kHandshakeFailure || flag == Flag::kNetworkPolicy;
+}
+
 }  // namespace
 
-Layer4::Layer4(const Tools& tools, identify::ConnInfo info, std::unique_ptr<base::Transport> source,
-               Layer4Owner& owner)
-    : tools_(tools), info_(std::move(info)), source_(std::move(source)), owner_(owner) {}
+Layer4::Layer4(const Tools& tools, identify::ConnInfo info, std::unique_ptr<Gate> gate, Layer4Owner& owner)
+    : tools_(tools), info_(std::move(info)), gate_(std::move(gate)), owner_(owner) {
+  gate_->watch(*this);
+}
 
 Layer4::~Layer4() = default;
 
@@ -42,7 +50,7 @@ void Layer4::start(const Config& config) {
 bool Layer4::aim(const Config& config) {
   target_ = info_.original;
   destination_ = info_.destination;
-  if (info_.service == model::kNone || info_.kind == listen::Kind::kInbound) return true;
+  if (info_.service == model::kNone || info_.inbound()) return true;
   const auto* endpoint = identify::choose_endpoint(*config.index, info_, tools_.random());
   if (endpoint == nullptr) return false;
   target_ = endpoint->address;
@@ -53,17 +61,21 @@ bool Layer4::aim(const Config& config) {
 void Layer4::dial() {
   enter(Step::kDialling);
   connect::DialTarget target{.pod = info_.pod, .destination = target_};
-  if (info_.kind == listen::Kind::kInbound) target.client = info_.peer;
+  if (info_.inbound()) target.client = info_.peer;
+  if (!info_.inbound() && model::needs_tunnel(*info_.snapshot, info_.source, destination_)) {
+    const auto& peer = info_.snapshot->workloads[destination_];
+    target.identity = connect::PeerIdentity{peer.ns, peer.service_account};
+  }
   dial_ = tools_.dialer.dial(target, *this);
 }
 
 void Layer4::on_dialled(base::Result<std::unique_ptr<base::Transport>> outcome) {
   dial_.reset();
-  if (!outcome) return close_source(Flag::kConnect, base::describe(outcome.error()));
+  if (!outcome) return close_source(hbone::flag_of(outcome.error()), base::describe(outcome.error()));
   if (const auto local = base::local_address((*outcome)->raw_fd())) local_ = *local;
   enter(Step::kRelaying);
   relay::RelayOwner& owner = *this;
-  relay_ = std::make_unique<relay::Relay>(tools_.loop, tools_.bench, std::move(source_), std::move(*outcome),
+  relay_ = std::make_unique<relay::Relay>(tools_.loop, tools_.bench, gate_->open(), std::move(*outcome),
                                           owner);
   relay_->start();
 }
@@ -106,6 +118,13 @@ void Layer4::cut() {
   close_source(Flag::kNone, cut_because_);
 }
 
+void Layer4::on_source_gone() {
+  if (step_ == Step::kOver || relay_) return;
+  dial_.reset();
+  ++tools_.recorder.counters().relay_source_reset;
+  finish(Flag::kNone, "source_reset");
+}
+
 void Layer4::refuse(const policy::Verdict& verdict) {
   ++tools_.recorder.counters().policy_refused;
   close_source(Flag::kDeny, "policy: " + policy::describe(verdict));
@@ -115,7 +134,7 @@ void Layer4::refuse(const policy::Verdict& verdict) {
 // taken for an empty answer.
 void Layer4::close_source(Flag flag, std::string why) {
   dial_.reset();
-  source_->reset();
+  gate_->turn_away(flag, why);
   finish(flag, why);
 }
 
@@ -135,7 +154,9 @@ void Layer4::finish(Flag flag, std::string_view why) {
   record.start = info_.started_wall;
   record.duration = tools_.loop.clock().now() - info_.started;
   record.flag = flag;
-  (flag == Flag::kConnect ? record.transport_failure : record.termination_details) = why;
+  std::string source_identity, destination_identity;
+  record_identities(record, source_identity, destination_identity);
+  (is_transport_failure(flag) ? record.transport_failure : record.termination_details) = why;
   record.bytes_received = counted_in_;
   record.bytes_sent = counted_out_;
   record.cluster = cluster;
@@ -152,17 +173,35 @@ void Layer4::enter(Step step) {
   step_ = step;
 }
 
+observe::Security Layer4::security() const {
+  if (!info_.inbound()) return observe::outbound_security(*info_.snapshot, info_.source, destination_);
+  if (info_.tunnelled) return observe::Security::kMutualTls;
+  return info_.proven ? observe::Security::kKernelAttested : observe::Security::kNone;
+}
+
+// Made only where lines are written; `source` and `destination` hold the text.
+void Layer4::record_identities(observe::ConnRecord& record, std::string& source, std::string& destination) const {
+  const auto secured = security();
+  if (!tools_.recorder.logs() || secured == observe::Security::kNone) return;
+  if (info_.proven) source = info_.proven->to_string();
+  if (secured == observe::Security::kMutualTls && destination_ != model::kNone)
+    destination = model::identity_of(info_.snapshot->workloads[destination_], info_.snapshot->settings);
+  record.source_identity = source;
+  record.destination_identity = destination;
+}
+
 observe::FlowKey Layer4::flow_key() const {
-  const bool inbound = info_.kind == listen::Kind::kInbound;
+  const bool inbound = info_.inbound();
   return {.reporter = inbound ? observe::Reporter::kDestination : observe::Reporter::kSource,
           .protocol = observe::RequestProtocol::kTcp,
           .source = info_.source,
           .service = info_.service,
-          .destination = destination_};
+          .destination = destination_,
+          .security = security()};
 }
 
 std::string Layer4::cluster_name() const {
-  if (info_.kind == listen::Kind::kInbound) return fmt::format("inbound|{}||", info_.original.port);
+  if (info_.inbound()) return fmt::format("inbound|{}||", info_.original.port);
   if (info_.cluster == model::kNone) return "PassthroughCluster";
   return info_.snapshot->clusters[info_.cluster].name;
 }

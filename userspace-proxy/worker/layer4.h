@@ -10,6 +10,7 @@
 #include "userspace-proxy/observe/recorder.h"
 #include "userspace-proxy/relay/relay.h"
 #include "userspace-proxy/worker/config.h"
+#include "userspace-proxy/worker/gate.h"
 
 namespace weft::worker {
 
@@ -38,12 +39,14 @@ class Layer4Owner {
 //      \___________________________________^  no endpoint, refused by policy
 //
 // Owned by its worker, lives in the worker's thread.
-class Layer4 final : public base::Retirable, private connect::DialHandler, private relay::RelayOwner {
+class Layer4 final : public base::Retirable,
+                     private connect::DialHandler,
+                     private relay::RelayOwner,
+                     private GateWatcher {
  public:
   enum class Step : uint8_t { kStart, kDialling, kRelaying, kOver, kCount };
 
-  Layer4(const Tools& tools, identify::ConnInfo info, std::unique_ptr<base::Transport> source,
-         Layer4Owner& owner);
+  Layer4(const Tools& tools, identify::ConnInfo info, std::unique_ptr<Gate> gate, Layer4Owner& owner);
   ~Layer4() override;
 
   void start(const Config& config);
@@ -59,6 +62,7 @@ class Layer4 final : public base::Retirable, private connect::DialHandler, priva
  private:
   void on_dialled(base::Result<std::unique_ptr<base::Transport>> outcome) override;
   void on_relay_end(relay::Relay& relay) override;
+  void on_source_gone() override;
 
   [[nodiscard]] bool aim(const Config& config);
   void dial();
@@ -66,12 +70,14 @@ class Layer4 final : public base::Retirable, private connect::DialHandler, priva
   void close_source(observe::Flag flag, std::string why);
   void finish(observe::Flag flag, std::string_view why);
   void enter(Step step);
+  void record_identities(observe::ConnRecord& record, std::string& source, std::string& destination) const;
   [[nodiscard]] observe::FlowKey flow_key() const;
+  [[nodiscard]] observe::Security security() const;
   [[nodiscard]] std::string cluster_name() const;
 
   Tools tools_;
   identify::ConnInfo info_;
-  std::unique_ptr<base::Transport> source_;  // until the relay has it
+  std::unique_ptr<Gate> gate_;  // until the relay has what it opens to
   Layer4Owner& owner_;
   Step step_ = Step::kStart;
   observe::FlowId flow_ = 0;

@@ -12,7 +12,21 @@ using listen::Kind;
 base::Result<std::unique_ptr<Worker>> Worker::create(const base::Clock& clock, observe::LogSink& log,
                                                      WorkerEvents& events, const WorkerOptions& options) {
   TRY_ASSIGN(auto loop, base::Loop::create(clock));
-  return std::unique_ptr<Worker>(new Worker(std::move(loop), log, events, options));
+  std::unique_ptr<Worker> worker(new Worker(std::move(loop), log, events, options));
+  TRY(worker->build());
+  return worker;
+}
+
+base::Status Worker::build() {
+  TRY_ASSIGN(mesh_, Mesh::create({.loop = *loop_,
+                                  .counters = metrics_.counters,
+                                  .plain = dialer_,
+                                  .identities = *this,
+                                  .arrivals = *this,
+                                  .tickets = options_.tickets,
+                                  .seed = (uint64_t{std::random_device{}()} << 32) | std::random_device{}()}));
+  engine_ = std::make_unique<http::Engine>(*loop_, mesh_->tunnels, recorder_);
+  return {};
 }
 
 Worker::Worker(std::unique_ptr<base::Loop> loop, observe::LogSink& log, WorkerEvents& events,
@@ -25,12 +39,15 @@ Worker::Worker(std::unique_ptr<base::Loop> loop, observe::LogSink& log, WorkerEv
       log_(loop_->timers(), log, metrics_.counters),
       recorder_(metrics_, log_),
       dialer_(*loop_, metrics_.counters, *this),
-      engine_(*loop_, dialer_, recorder_),
       listeners_(*loop_, metrics_.counters, *this),
       drain_timer_(loop_->timers(), [this] { cut_all(); }) {}
 
+// What was retired in the last turn uses the parts below: it goes before they do.
 Worker::~Worker() {
   stop();
+  layer4_.clear();
+  http_.clear();
+  loop_->turn(0);
 }
 
 void Worker::start() {
@@ -65,6 +82,8 @@ void Worker::on_accepted(const model::ListenerKey& key, base::Fd socket, const b
     ++metrics_.counters.connections_shed;
     return transport->reset();
   }
+  if (key.kind == Kind::kInbound && original->port == hbone::kPort)
+    return serve_tunnel(key.pod.name, *original, peer, std::move(transport));
   auto info = name({.kind = key.kind, .pod = key.pod.name, .original = *original, .peer = peer});
   if (key.kind == Kind::kRefuse)
     return refuse(info, *transport, observe::Flag::kDeny, reason_of_kernel(info));
@@ -75,7 +94,7 @@ void Worker::on_accepted(const model::ListenerKey& key, base::Fd socket, const b
   if (info.layer7()) return serve_http(std::move(info), std::move(transport));
   if (key.kind == Kind::kGateway)
     return refuse(info, *transport, observe::Flag::kNoRoute, "no route for this port");
-  serve_layer4(std::move(info), std::move(transport));
+  serve_layer4(std::move(info), std::make_unique<SocketGate>(std::move(transport)));
 }
 
 identify::ConnInfo Worker::name(const identify::Arrival& arrival) const {
@@ -101,6 +120,10 @@ void Worker::refuse(const identify::ConnInfo& info, base::Transport& transport, 
                     std::string_view why) {
   transport.reset();
   if (flag == observe::Flag::kDeny) ++metrics_.counters.policy_refused;
+  record_refusal(info, flag, why);
+}
+
+void Worker::record_refusal(const identify::ConnInfo& info, observe::Flag flag, std::string_view why) {
   const auto flow = metrics_.flow(*info.snapshot, {.reporter = observe::Reporter::kDestination,
                                                    .source = info.source,
                                                    .service = info.service,
@@ -118,17 +141,17 @@ void Worker::refuse(const identify::ConnInfo& info, base::Transport& transport, 
 
 void Worker::serve_http(identify::ConnInfo info, std::unique_ptr<base::Transport> transport) {
   auto shared = std::make_shared<const identify::ConnInfo>(std::move(info));
-  auto connection = http::ServerConnection::create(engine_, std::move(transport), std::move(shared),
+  auto connection = http::ServerConnection::create(*engine_, std::move(transport), std::move(shared),
                                                    config_->tables, *this);
   auto& started = *connection;
   http_.emplace(&started, std::move(connection));
   started.start();
 }
 
-void Worker::serve_layer4(identify::ConnInfo info, std::unique_ptr<base::Transport> transport) {
-  const Tools tools{*loop_, {scratch_, pipes_}, dialer_, recorder_, random_};
+void Worker::serve_layer4(identify::ConnInfo info, std::unique_ptr<Gate> gate) {
+  const Tools tools{*loop_, {scratch_, pipes_}, mesh_->tunnels, recorder_, random_};
   Layer4Owner& owner = *this;
-  layer4_.push_front(std::make_unique<Layer4>(tools, std::move(info), std::move(transport), owner));
+  layer4_.push_front(std::make_unique<Layer4>(tools, std::move(info), std::move(gate), owner));
   Layer4& started = *layer4_.front();
   started.place = layer4_.begin();
   started.start(*config_);
@@ -160,6 +183,7 @@ void Worker::apply(ConfigPtr config) {
 
 void Worker::apply_now(ConfigPtr config) {
   config_ = std::move(config);
+  mesh_->tunnels.set_config(config_);
   for (auto& [key, socket] : std::exchange(early_listeners_, {})) serve_listener(key, std::move(socket));
   for (auto next = layer4_.begin(); next != layer4_.end();) (*next++)->judge_again(*config_);
   reconfigure_http();
@@ -217,6 +241,8 @@ void Worker::remove_pod(const model::PodKey& pod) {
     std::erase_if(early_listeners_, [&](const auto& early) { return early.first.pod == pod; });
     listeners_.remove_pod(pod);
     dialer_.drop_pod(pod);
+    mesh_->dialer->forget_pod(pod.name);
+    mesh_->server->drain_pod(pod.name);
   });
 }
 
@@ -252,7 +278,9 @@ void Worker::begin_drain(base::Nanos limit) {
   draining_ = true;
   early_listeners_.clear();
   listeners_.close_all();
-  engine_.drain();
+  engine_->drain();
+  mesh_->dialer->drain();
+  mesh_->server->drain_all();
   std::vector<http::ServerConnection*> all;
   for (const auto& [connection, owned] : http_) all.push_back(connection);
   for (auto* connection : all)
@@ -270,6 +298,7 @@ void Worker::cut_all() {
     // abort() ends in on_server_closed(); a connection that forgot to say so must not hold up the end.
     if (http_.contains(connection)) loop_->retire(std::move(http_.extract(connection).mapped()));
   }
+  mesh_->server->abort_all();
 }
 
 void Worker::check_drained() {

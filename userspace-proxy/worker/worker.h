@@ -12,6 +12,7 @@
 #include "userspace-proxy/listen/listeners.h"
 #include "userspace-proxy/observe/access_log.h"
 #include "userspace-proxy/worker/layer4.h"
+#include "userspace-proxy/worker/mesh.h"
 
 namespace weft::worker {
 
@@ -21,11 +22,14 @@ class WorkerEvents {
   virtual ~WorkerEvents() = default;
   virtual void on_stock_changes(uint32_t worker, std::vector<connect::StockChange> changes) = 0;
   virtual void on_drained(uint32_t worker) = 0;
+  // A connection waits for a certificate of this identity.
+  virtual void on_identity_needed(const model::SpiffeId& identity) = 0;
 };
 
 struct WorkerOptions {
   uint32_t index = 0;
   size_t max_connections = 100'000;
+  tls::TicketSecret tickets;  // the same for all workers of a process
 };
 
 // One thread, one loop, its connections and its copy of everything: workers share nothing but immutable
@@ -36,7 +40,9 @@ struct WorkerOptions {
 class Worker final : private listen::Receiver,
                      private connect::StockReports,
                      private http::ServerOwner,
-                     private Layer4Owner {
+                     private Layer4Owner,
+                     private IdentityNeeds,
+                     private TunnelServerOwner {
  public:
   static constexpr size_t kScratch = 64 * 1024;
 
@@ -54,6 +60,10 @@ class Worker final : private listen::Receiver,
   void add_stock(const model::StockKey& key, std::vector<base::Fd> sockets);
   void trim_stock(const model::StockKey& key, size_t keep);
   void enable_access_log(bool on);
+  void set_credential(tls::CredentialPtr credential);
+  void set_trust_bundle(tls::TrustBundlePtr bundle);
+  void fail_identity(const model::SpiffeId& identity, const std::string& reason);
+  void drop_identity(const model::SpiffeId& identity);
   // Stops accepting, lets what runs end within `limit`, then cuts the rest; on_drained() follows.
   void drain(base::Nanos limit);
   [[nodiscard]] std::future<observe::Metrics::Copy> copy_metrics();
@@ -66,14 +76,23 @@ class Worker final : private listen::Receiver,
   void on_stock_changes(std::vector<connect::StockChange> changes) override;
   void on_server_closed(http::ServerConnection& connection) override;
   void on_layer4_over(Layer4& connection) override;
+  void on_identity_needed(const model::SpiffeId& identity) override;
+  void on_tunnel_request(const TunnelArrival& arrival, const model::SpiffeId& peer,
+                         std::unique_ptr<hbone::InboundRequest> request) override;
+  void on_tunnel_refused(const TunnelArrival& arrival, const model::SpiffeId* peer, observe::Flag flag,
+                         std::string_view why) override;
+  void on_tunnel_closed() override { check_drained(); }
 
   void answer_self_test(base::Transport& transport);
   // The kernel half or a Gateway without a use for the port has turned this arrival away.
   void refuse(const identify::ConnInfo& info, base::Transport& transport, observe::Flag flag,
               std::string_view why);
   [[nodiscard]] std::string reason_of_kernel(const identify::ConnInfo& info) const;
+  void serve_tunnel(const std::string& pod, const base::SocketAddress& original, const base::SocketAddress& peer,
+                    std::unique_ptr<base::Transport> transport);
+  void record_refusal(const identify::ConnInfo& info, observe::Flag flag, std::string_view why);
   void serve_http(identify::ConnInfo info, std::unique_ptr<base::Transport> transport);
-  void serve_layer4(identify::ConnInfo info, std::unique_ptr<base::Transport> transport);
+  void serve_layer4(identify::ConnInfo info, std::unique_ptr<Gate> gate);
   [[nodiscard]] identify::ConnInfo name(const identify::Arrival& arrival) const;
 
   void apply_now(ConfigPtr config);
@@ -82,7 +101,9 @@ class Worker final : private listen::Receiver,
   void begin_drain(base::Nanos limit);
   void cut_all();
   void check_drained();
-  [[nodiscard]] size_t connections() const { return layer4_.size() + http_.size(); }
+  [[nodiscard]] size_t connections() const { return layer4_.size() + http_.size() + mesh_->server->size(); }
+  base::Status build();
+
 
   std::unique_ptr<base::Loop> loop_;
   WorkerEvents& events_;
@@ -94,7 +115,8 @@ class Worker final : private listen::Receiver,
   observe::AccessLog log_;
   observe::Recorder recorder_;
   connect::StockDialer dialer_;
-  http::Engine engine_;
+  std::unique_ptr<Mesh> mesh_;
+  std::unique_ptr<http::Engine> engine_;
   listen::Listeners listeners_;
   ConfigPtr config_;
   // Listeners that came before the first Snapshot: nothing can be named without one.

@@ -72,7 +72,7 @@ struct Layer4Test : testing::Test, Layer4Owner {
     Layer4Owner& owner = *this;
     connection =
         std::make_unique<Layer4>(Tools{*loop, {scratch, pipes}, dialer, recorder, random}, std::move(info),
-                                 std::make_unique<test::FakeTransport>(source), owner);
+                                 std::make_unique<SocketGate>(std::make_unique<test::FakeTransport>(source)), owner);
     connection->start(*config);
   }
   void connected() { dialer.handler->on_dialled(std::make_unique<test::FakeTransport>(destination)); }

@@ -1,0 +1,275 @@
+// Two workers' mTLS halves face to face: what one dials through a tunnel arrives at the other with a proven name.
+#include "userspace-proxy/worker/mesh.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/test_ca.h"
+#include "tests/support/transport_pair.h"
+#include "userspace-proxy/tls/key_ring.h"
+
+namespace weft::worker {
+namespace {
+
+base::SocketAddress at(const std::string& text) {
+  return *base::SocketAddress::parse(text);
+}
+
+const model::SpiffeId kWeb{"cluster.local", "dev", "web"}, kApi{"cluster.local", "prod", "api"};
+
+model::SnapshotPtr small() {
+  auto snapshot = std::make_shared<model::Snapshot>();
+  snapshot->settings.mutual_tls = true;
+  snapshot->workloads = {{.name = "web-1", .ns = "dev", .service_account = "web", .enrolled = true, .local = true},
+                         {.name = "api-1", .ns = "prod", .service_account = "api", .enrolled = true}};
+  return snapshot;
+}
+
+tls::CredentialPtr credential_of(const test::TestCa& ca, const model::SpiffeId& id) {
+  tls::KeyRing keys;
+  const auto request = keys.request(id, 1);
+  const auto issued = ca.sign(*request, {.uris = {id.to_string()}});
+  return *keys.accept(id, 1, issued.chain_pem, base::SystemClock().wall_now());
+}
+
+// Hands the far ends of its connections to a server, as the network would.
+struct Wire final : connect::Dialer {
+  struct Done final : connect::Dial, base::IoHandler {
+    Done(base::Loop& its_loop, connect::DialHandler& its_handler, std::unique_ptr<base::Transport> its_end)
+        : loop(its_loop), handler(its_handler), end(std::move(its_end)) {
+      loop.again(this);
+    }
+    ~Done() override { loop.forget(this); }
+    void on_io(uint32_t) override { handler.on_dialled(std::move(end)); }
+    base::Loop& loop;
+    connect::DialHandler& handler;
+    std::unique_ptr<base::Transport> end;
+  };
+  explicit Wire(base::Loop& its_loop) : loop(its_loop) {}
+  std::unique_ptr<connect::Dial> dial(const connect::DialTarget& target, connect::DialHandler& handler) override {
+    EXPECT_FALSE(target.identity) << "the TCP part names nobody";
+    test::TransportPair pair;
+    ++dials;
+    destination = target.destination;
+    server->serve({.pod = "prod/api-1",
+                   .identity = server_identity,
+                   .original = target.destination,
+                   .peer = at("10.0.1.1:40000")},
+                  std::move(pair.far));
+    return std::make_unique<Done>(loop, handler, std::move(pair.near));
+  }
+  base::Loop& loop;
+  TunnelServer* server = nullptr;
+  model::SpiffeId server_identity = kApi;
+  base::SocketAddress destination;
+  int dials = 0;
+};
+
+struct MeshTest : testing::Test, IdentityNeeds, TunnelServerOwner, connect::DialHandler {
+  MeshTest() {
+    wire.server = destination->server.get();
+    source->tunnels.set_config(Config::build(small()));
+  }
+  ~MeshTest() override {
+    dial.reset();
+    outcome = {};
+    request.reset();
+    far.reset();
+    turns();
+  }
+  void on_identity_needed(const model::SpiffeId& identity) override { needed.push_back(identity); }
+  void on_tunnel_request(const TunnelArrival&, const model::SpiffeId& peer,
+                         std::unique_ptr<hbone::InboundRequest> asked) override {
+    proven = peer;
+    request = std::move(asked);
+  }
+  void on_tunnel_refused(const TunnelArrival&, const model::SpiffeId*, observe::Flag flag,
+                         std::string_view why) override {
+    refused_flag = flag;
+    refused.emplace_back(why);
+  }
+  void on_tunnel_closed() override { ++closed; }
+  void on_dialled(base::Result<std::unique_ptr<base::Transport>> result) override {
+    told = true;
+    outcome = std::move(result);
+  }
+  void turns(int count = 60) {
+    for (int i = 0; i < count; ++i) loop->turn(0);
+  }
+  void equip(Mesh& mesh, const model::SpiffeId& id) {
+    ASSERT_TRUE(mesh.contexts->set_bundle(*tls::TrustBundle::parse(ca.certificate_pem(), 1)));
+    ASSERT_TRUE(mesh.contexts->set(credential_of(ca, id)));
+    mesh.waits.arrived();
+  }
+  void call() {
+    dial = source->tunnels.dial({.pod = "dev/web-1",
+                                 .destination = at("10.0.2.1:8080"),
+                                 .identity = connect::PeerIdentity{"prod", "api"}},
+                                *this);
+    turns();
+  }
+  std::unique_ptr<Mesh> make() {
+    return *Mesh::create({.loop = *loop,
+                          .counters = counters,
+                          .plain = wire,
+                          .identities = *this,
+                          .arrivals = *this,
+                          .tickets = tickets});
+  }
+
+  base::SystemClock clock;
+  std::unique_ptr<base::Loop> loop = *base::Loop::create(clock);
+  observe::Counters counters;
+  Wire wire{*loop};
+  test::TestCa ca;
+  const tls::TicketSecret tickets = *tls::TicketSecret::random();
+  std::unique_ptr<Mesh> source = make(), destination = make();
+  std::vector<model::SpiffeId> needed;
+  std::vector<std::string> refused;
+  observe::Flag refused_flag = observe::Flag::kNone;
+  model::SpiffeId proven;
+  int closed = 0;
+  bool told = false;
+  std::unique_ptr<hbone::InboundRequest> request;
+  std::unique_ptr<base::Transport> far;
+  base::Result<std::unique_ptr<base::Transport>> outcome;
+  std::unique_ptr<connect::Dial> dial;
+};
+
+TEST_F(MeshTest, a_call_arrives_with_the_callers_proven_name_and_carries_bytes) {
+  equip(*source, kWeb);
+  equip(*destination, kApi);
+  call();
+  ASSERT_NE(request, nullptr);
+  EXPECT_EQ(proven, kWeb);
+  EXPECT_EQ(wire.destination, at("10.0.2.1:15008"));
+  EXPECT_EQ(request->authority().to_string(), "10.0.2.1:8080");
+  EXPECT_FALSE(told) << "not before the application is there";
+  far = request->accept();
+  turns();
+  ASSERT_TRUE(told);
+  ASSERT_TRUE(outcome) << base::describe(outcome.error());
+  const iovec piece{const_cast<char*>("hello"), 5};
+  EXPECT_EQ((*outcome)->write({&piece, 1}).bytes, 5u);
+  turns();
+  std::array<char, 16> got{};
+  EXPECT_EQ(far->read(got).bytes, 5u);
+  EXPECT_EQ(std::string_view(got.data(), 5), "hello");
+}
+
+TEST_F(MeshTest, the_second_call_shares_the_tunnel) {
+  equip(*source, kWeb);
+  equip(*destination, kApi);
+  call();
+  far = request->accept();
+  turns();
+  auto first = std::move(outcome);
+  call();
+  ASSERT_NE(request, nullptr);
+  EXPECT_EQ(wire.dials, 1);
+  EXPECT_EQ(counters.tls_handshakes_full, 2u) << "one, seen from both ends";
+}
+
+TEST_F(MeshTest, a_refusal_by_policy_is_told_as_one) {
+  equip(*source, kWeb);
+  equip(*destination, kApi);
+  call();
+  request->refuse(hbone::Refusal::kDenied);
+  turns();
+  ASSERT_TRUE(told);
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(hbone::flag_of(outcome.error()), observe::Flag::kDeny);
+}
+
+TEST_F(MeshTest, a_call_before_the_certificate_waits_for_it_and_hurries_the_agent) {
+  equip(*destination, kApi);
+  call();
+  EXPECT_FALSE(told);
+  ASSERT_EQ(needed.size(), 1u);
+  EXPECT_EQ(needed[0], kWeb);
+  EXPECT_EQ(wire.dials, 0);
+  equip(*source, kWeb);
+  turns();
+  EXPECT_NE(request, nullptr);
+  EXPECT_EQ(counters.identity_waits, 1u);
+}
+
+TEST_F(MeshTest, an_arrival_before_the_certificate_waits_for_it_too) {
+  equip(*source, kWeb);
+  call();
+  EXPECT_EQ(request, nullptr);
+  ASSERT_EQ(needed.size(), 1u);
+  EXPECT_EQ(needed[0], kApi);
+  equip(*destination, kApi);
+  turns();
+  EXPECT_NE(request, nullptr);
+}
+
+TEST_F(MeshTest, no_certificate_means_no_connection_and_the_reason_is_told) {
+  call();
+  source->waits.failed(kWeb, "the CA is away");
+  turns();
+  ASSERT_TRUE(told);
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().kind, base::ErrorKind::kUntrusted);
+  EXPECT_NE(outcome.error().what.find("the CA is away"), std::string::npos);
+  EXPECT_EQ(wire.dials, 0) << "never in plain text";
+}
+
+TEST_F(MeshTest, a_pod_that_nobody_knows_does_not_call_in_plain_text) {
+  dial = source->tunnels.dial(
+      {.pod = "dev/gone", .destination = at("10.0.2.1:8080"), .identity = connect::PeerIdentity{"prod", "api"}},
+      *this);
+  turns();
+  ASSERT_TRUE(told);
+  EXPECT_FALSE(outcome);
+  EXPECT_EQ(wire.dials, 0);
+}
+
+TEST_F(MeshTest, a_destination_that_proves_to_be_somebody_else_gets_no_byte) {
+  equip(*source, kWeb);
+  const model::SpiffeId other{"cluster.local", "prod", "other"};
+  equip(*destination, other);
+  wire.server_identity = other;
+  call();
+  ASSERT_TRUE(told);
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(hbone::flag_of(outcome.error()), observe::Flag::kIdentityError) << base::describe(outcome.error());
+  EXPECT_EQ(request, nullptr);
+}
+
+TEST_F(MeshTest, roots_that_no_longer_hold_the_peer_cut_the_tunnel_and_say_why) {
+  equip(*source, kWeb);
+  equip(*destination, kApi);
+  call();
+  far = request->accept();
+  turns();
+  test::TestCa other("another root");
+  const auto bundle = *tls::TrustBundle::parse(other.certificate_pem(), 2);
+  ASSERT_TRUE(destination->contexts->set_bundle(bundle));
+  destination->server->on_bundle(*bundle);
+  turns();
+  EXPECT_EQ(counters.hbone_bundle_cut, 1u);
+  ASSERT_FALSE(refused.empty());
+  EXPECT_NE(refused.back().find("trust bundle"), std::string::npos);
+  std::array<char, 16> got{};
+  EXPECT_EQ((*outcome)->read(got).kind, base::Io::Kind::kError) << "a reset, not an end";
+  EXPECT_EQ(closed, 1);
+}
+
+TEST_F(MeshTest, too_many_handshakes_of_one_source_are_shed_and_counted) {
+  equip(*destination, kApi);
+  std::vector<test::TransportPair> pairs(300);
+  for (auto& pair : pairs)
+    destination->server->serve(
+        {.pod = "prod/api-1", .identity = kApi, .original = at("10.0.2.1:15008"), .peer = at("10.0.1.1:40000")},
+        std::move(pair.far));
+  EXPECT_GT(counters.tls_shed, 0u);
+  EXPECT_EQ(counters.tls_shed, refused.size());
+  EXPECT_LE(destination->server->size(), 256u);
+  destination->server->abort_all();
+  turns();
+  EXPECT_EQ(destination->server->size(), 0u);
+}
+
+}  // namespace
+}  // namespace weft::worker
