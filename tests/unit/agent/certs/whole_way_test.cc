@@ -156,6 +156,67 @@ TEST(WholeWay, a_token_that_has_run_out_is_refused_and_the_next_one_in_the_file_
   EXPECT_TRUE(node.chains.contains(kCart));
 }
 
+// Another root's files in the CA's directory, with the bundle that it shall send.
+void sign_with(OurCa& ca, const std::string& other, const std::string& bundle) {
+  ASSERT_TRUE(ca::write_file(ca.dir / "ca" + "/root-cert.pem", bundle, 0644));
+  for (const char* name : {"/ca-key.pem", "/cert-chain.pem", "/ca-cert.pem"})
+    std::filesystem::copy_file(other + name, ca.dir / "ca" + name,
+                               std::filesystem::copy_options::overwrite_existing);
+  ASSERT_TRUE(ca.authority->refresh(ca.clock.wall_now()));
+}
+
+struct Rotation : testing::Test {
+  void SetUp() override {
+    ca.write_token(ca.dir / "token", hours(1));
+    ASSERT_TRUE(ca::ensure_root(other, "cluster.local", ca.clock.wall_now()));
+    old_root = ca::read_file(ca.dir / "ca" + "/root-cert.pem").value();
+    new_root = ca::read_file(other + "/root-cert.pem").value();
+  }
+  // A certificate had anew.
+  static void renew(Node& node) {
+    node.want({});
+    node.chains.clear();
+    node.want({kCart});
+  }
+
+  OurCa ca;
+  const std::string other = ca.dir / "other";
+  std::string old_root, new_root;
+};
+
+// Both roots have the same name: what tells them apart is their key.
+TEST_F(Rotation, of_the_root_in_the_safe_order_loses_nothing) {
+  Node node(ca);
+  node.want({kCart});
+  ASSERT_TRUE(node.chains.contains(kCart));
+  const auto both = Roots::parse(old_root + new_root).value();
+  node.desk.set_roots(both, true);
+  EXPECT_EQ(node.desk.counters().disbelieved, 0u);
+  sign_with(ca, other, old_root + new_root);
+  renew(node);
+  ASSERT_TRUE(node.chains.contains(kCart)) << node.failures[kCart];
+  const auto last = Roots::parse(new_root).value();
+  EXPECT_TRUE(is_believed(node.chains[kCart], *last, ca.clock.wall_now()));
+  const auto its_own = ca::issue_server(*ca.authority->signer(), {"ca.test"}, hours(1), ca.clock.wall_now());
+  ASSERT_TRUE(ca.server.set_certificate(its_own->chain_pem, its_own->key_pem));
+  node.desk.set_roots(last, true);
+  EXPECT_EQ(node.desk.counters().disbelieved, 0u);
+  renew(node);
+  EXPECT_TRUE(node.chains.contains(kCart)) << node.failures[kCart];
+  EXPECT_TRUE(node.failures.empty());
+}
+
+TEST_F(Rotation, of_the_root_in_the_wrong_order_fails_closed_and_says_why) {
+  Node node(ca);
+  sign_with(ca, other, old_root + new_root);
+  node.want({kCart});
+  EXPECT_TRUE(node.chains.empty());
+  EXPECT_NE(node.failures[kCart].find("an authority that the trust bundle does not hold"), std::string::npos);
+  node.desk.set_roots(Roots::parse(old_root + new_root).value(), true);
+  renew(node);
+  EXPECT_TRUE(node.chains.contains(kCart));
+}
+
 TEST(WholeWay, a_ca_that_is_not_below_the_bundle_gets_no_token) {
   OurCa ca, other;
   ca.write_token(ca.dir / "token", hours(1));
