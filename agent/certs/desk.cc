@@ -225,9 +225,10 @@ void Desk::start_keys() {
     if (entry.second.step != Step::kRest) ++busy[entry.first.proxy];
     if (is_due(entry.first, entry.second)) due.push_back(&entry);
   }
-  std::ranges::stable_sort(due, [](const auto* a, const auto* b) {
+  std::ranges::sort(due, [](const auto* a, const auto* b) {
     if (a->second.priority != b->second.priority) return a->second.priority > b->second.priority;
-    return a->second.since < b->second.since;
+    if (a->second.since != b->second.since) return a->second.since < b->second.since;
+    return a->first < b->first;
   });
   for (auto* entry : due) {
     auto& [key, slot] = *entry;
