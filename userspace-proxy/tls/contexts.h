@@ -54,6 +54,7 @@ class Contexts {
   [[nodiscard]] Context* find(const model::SpiffeId& identity);
   [[nodiscard]] const base::Clock& clock() const { return clock_; }
   [[nodiscard]] observe::Counters& counters() { return counters_; }
+  [[nodiscard]] const Library& library() const { return library_; }
   [[nodiscard]] KnownPeers& known_peers() { return *known_; }
   [[nodiscard]] Blocks& blocks() { return *blocks_; }
   [[nodiscard]] Lingerers& lingerers() { return *lingerers_; }

@@ -18,6 +18,19 @@ class Library {
   [[nodiscard]] static base::Result<Library> create();
   [[nodiscard]] OSSL_LIB_CTX* get() const { return slim_.get(); }
 
+  // Makes it this thread's default while it lives: OpenSSL decodes the certificate inside a ticket's session with
+  // whatever is the default, once for making a ticket and once for taking one.
+  class AsDefault {
+   public:
+    explicit AsDefault(const Library& library) : before_(OSSL_LIB_CTX_set0_default(library.get())) {}
+    ~AsDefault() { OSSL_LIB_CTX_set0_default(before_); }
+    AsDefault(const AsDefault&) = delete;
+    AsDefault& operator=(const AsDefault&) = delete;
+
+   private:
+    OSSL_LIB_CTX* before_;
+  };
+
  private:
   struct Free {
     void operator()(OSSL_LIB_CTX* library) const { OSSL_LIB_CTX_free(library); }

@@ -184,6 +184,7 @@ TlsTransport::Stop TlsTransport::why_stopped(int result) {
 }
 
 TlsTransport::Drive TlsTransport::handshake() {
+  const Library::AsDefault library(contexts_.library());
   for (int messages = 0; messages < kMostMessagesWithoutData; ++messages) {
     ERR_clear_error();
     inner_dry_ = false;
