@@ -11,6 +11,9 @@
 namespace weft::hbone {
 namespace {
 
+// Between attempts to give a busy tunnel company: dials do not depend on it.
+constexpr base::Nanos kCompanyPause = base::Millis(2'000);
+
 // Keep-alive finds a dead peer under an idle socket, the user timeout one under bytes that nobody acknowledges.
 void prepare_socket(int fd, base::Nanos user_timeout) {
   if (fd < 0) return;
@@ -110,8 +113,10 @@ TunnelDialer::Entry::~Entry() {
 }
 
 void TunnelDialer::Entry::add(Pending& pending) {
-  pending.list = &waiting_;
-  pending.place = waiting_.insert(waiting_.end(), &pending);
+  const bool full = waiting_.size() >= engine.limits.waiting_per_key;
+  pending.list = full ? &turned_away_ : &waiting_;
+  pending.place = pending.list->insert(pending.list->end(), &pending);
+  if (full) return engine.loop.again(this);
   serve();
 }
 
@@ -133,6 +138,7 @@ bool TunnelDialer::Entry::wants_more(const Session* best) const {
   if (opening_ || failure_) return false;
   if (best == nullptr) return !waiting_.empty();
   if (dialer.tunnels_ >= engine.limits.tunnels_total) return false;
+  if (engine.loop.turn_time() < next_company_) return false;
   const auto usable = std::ranges::count_if(tunnels, [](const Tunnel& t) { return t.session->ready(); });
   const bool busy = best->streams() >= engine.limits.busy_streams || best->backlogged();
   return busy && static_cast<size_t>(usable) < engine.limits.tunnels_per_key;
@@ -164,10 +170,11 @@ void TunnelDialer::Entry::open() {
 }
 
 void TunnelDialer::Entry::on_io(uint32_t) {
+  fail_all(turned_away_, error_of(observe::Flag::kOverflow, "too many dials wait for " + destination.to_string()));
   if (!failure_) return;
   const auto error = std::move(*failure_);
   failure_.reset();
-  fail_all(error);
+  fail_all(waiting_, error);
 }
 
 void TunnelDialer::Entry::on_ready(Session& session) {
@@ -206,14 +213,17 @@ void TunnelDialer::Entry::drop_opening() {
 void TunnelDialer::Entry::opening_failed(const base::Error& error) {
   drop_opening();
   // Others may still carry them: a second tunnel that cannot be had is nobody's failure.
-  if (best() != nullptr) return serve();
-  fail_all(error);
+  if (best() != nullptr) {
+    next_company_ = engine.loop.turn_time() + kCompanyPause;
+    return serve();
+  }
+  fail_all(waiting_, error);
 }
 
 // A handler may dial again or give other dials up.
-void TunnelDialer::Entry::fail_all(const base::Error& error) {
+void TunnelDialer::Entry::fail_all(std::list<Pending*>& list, const base::Error& error) {
   std::list<Pending*> failing;
-  failing.swap(waiting_);
+  failing.swap(list);
   for (Pending* const pending : failing) pending->list = &failing;
   while (!failing.empty()) failing.front()->fail(error);
   forget_if_unused();
@@ -222,7 +232,7 @@ void TunnelDialer::Entry::fail_all(const base::Error& error) {
 void TunnelDialer::Entry::cut() {
   drop_opening();
   for (const auto& tunnel : tunnels) tunnel.session->abort();
-  fail_all(error_of(observe::Flag::kIdentityError, "there is no identity any more to connect with"));
+  fail_all(waiting_, error_of(observe::Flag::kIdentityError, "there is no identity any more to connect with"));
 }
 
 void TunnelDialer::Entry::restart_opening() {

@@ -80,12 +80,14 @@ class TunnelDialer::Entry final : public base::Retirable, private SessionOwner, 
   [[nodiscard]] bool wants_more(const Session* best) const;
   void open();
   void drop_opening();
-  void fail_all(const base::Error& error);
+  void fail_all(std::list<Pending*>& list, const base::Error& error);
   void forget_if_unused();
 
   std::list<Pending*> waiting_;
+  std::list<Pending*> turned_away_;  // too many wait already; told in the next turn
   std::unique_ptr<Opening> opening_;
   std::optional<base::Error> failure_;  // to be told in the next turn
+  base::Instant next_company_{};        // not before then, when a second tunnel could not be had
   bool forgotten_ = false;
 };
 

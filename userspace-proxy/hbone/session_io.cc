@@ -31,7 +31,11 @@ void Session::on_io(uint32_t) {
 
 void Session::read_all() {
   if (step_ == Step::kOver || cut()) return;
-  CHECK(!std::exchange(engine_.read_block_busy, true));
+  if (engine_.read_block_busy) {  // called from inside a reader of another session
+    read_left_ = true;
+    return flush_soon();
+  }
+  engine_.read_block_busy = true;
   bool over = false;
   read_left_ = true;
   for (int reads = 0; read_left_ && !over && reads < kReadsPerTurn; ++reads) {

@@ -317,6 +317,35 @@ TEST_F(DialerTest, tunnels_are_bounded) {
   EXPECT_EQ(flag_of(*second->error), Flag::kOverflow);
 }
 
+TEST_F(DialerTest, dials_that_wait_are_bounded) {
+  limits.waiting_per_key = 3;
+  securer.hold = true;
+  std::vector<std::unique_ptr<test::Dialled>> dials;
+  for (int i = 0; i < 5; ++i) dials.push_back(dial());
+  turn();
+  EXPECT_EQ(dials[2]->told, 0);
+  ASSERT_TRUE(dials[3]->error.has_value());
+  EXPECT_EQ(flag_of(*dials[4]->error), Flag::kOverflow);
+}
+
+TEST_F(DialerTest, company_that_cannot_be_had_is_asked_for_rarely_and_fails_nobody) {
+  accept_all = true;
+  std::vector<std::unique_ptr<test::Dialled>> dials;
+  dials.push_back(dial());
+  serve();
+  tcp.refuse = base::Error{base::ErrorKind::kSystem, base::Side::kDestination, ECONNREFUSED, "connect"};
+  for (int i = 0; i < 60; ++i) {
+    dials.push_back(dial());
+    serve();
+  }
+  for (auto& each : dials) EXPECT_NE(each->transport, nullptr);
+  EXPECT_EQ(tcp.dialled.size(), 2u);
+  pass(base::Millis(2'100));
+  dials.push_back(dial());
+  serve();
+  EXPECT_EQ(tcp.dialled.size(), 3u);
+}
+
 TEST_F(DialerTest, a_handler_may_dial_again_from_its_failure) {
   struct Again final : connect::DialHandler {
     explicit Again(DialerTest& its_test) : test(its_test) {}
