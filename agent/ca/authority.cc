@@ -19,12 +19,16 @@ Authority::Stamps Authority::stamps() const {
 bool Authority::refresh(base::WallTime now) {
   // Before the reading: a change in the midst of it is seen by the next call.
   const Stamps current = stamps();
-  if (current == seen_) return false;
+  const bool changed = current != seen_;
+  // What was refused is tried again: a certificate that was not valid yet may be now.
+  if (!changed && problem_.empty()) return false;
   seen_ = current;
   auto next = read_signer(files_, now);
   if (!next) {
+    std::string problem = base::describe(next.error());
+    if (!changed && problem == problem_) return false;
     ++refused_;
-    problem_ = base::describe(next.error());
+    problem_ = std::move(problem);
     spdlog::error("CA files are not taken, the former ones stay in force: {}", problem_);
     return false;
   }

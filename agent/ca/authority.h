@@ -18,7 +18,8 @@ class Authority {
   static base::Result<std::unique_ptr<Authority>> open(const std::string& directory,
                                                        const std::string& trust_domain, base::WallTime now);
 
-  // True when a new signer is in force. Reads only when a file has changed.
+  // True when a new signer is in force. Reads only when a file has changed or the last
+  // reading was refused.
   bool refresh(base::WallTime now);
 
   [[nodiscard]] SignerPtr signer() const;

@@ -1,6 +1,7 @@
 #include "agent/ca/signer.h"
 
 #include <fmt/format.h>
+#include <openssl/crypto.h>
 #include <openssl/x509v3.h>
 
 #include <algorithm>
@@ -71,8 +72,9 @@ base::Result<SignerPtr> read_signer(const CaFiles& files, base::WallTime now) {
   auto out = std::make_shared<Signer>();
   TRY_ASSIGN(auto own, read_list(files.certificate));
   out->certificate = std::move(own[0]);
-  TRY_ASSIGN(const auto key_text, read_file(files.key));
+  TRY_ASSIGN(auto key_text, read_file(files.key));
   auto key = grpc::read_private_key(key_text);
+  OPENSSL_cleanse(key_text.data(), key_text.size());
   if (!key) return in_file(files.key, base::describe(key.error()));
   out->key = std::move(*key);
   TRY(check_authority(files.certificate, *out->certificate));

@@ -37,12 +37,16 @@ Judged<Pieces> split(std::string_view token) {
   return out;
 }
 
-Judged<Json> decode(std::string_view piece, std::string_view what) {
-  const auto text = decode_base64url(piece);
-  if (!text) return refuse(Reason::kTokenMalformed, fmt::format("{} is not base64url", what));
-  auto json = parse_object(*text);
+Judged<Json> parse(std::string_view text, std::string_view what) {
+  auto json = parse_object(text);
   if (!json) return refuse(Reason::kTokenMalformed, fmt::format("{}: {}", what, json.error().what));
   return std::move(*json);
+}
+
+Judged<std::string> decode(std::string_view piece, std::string_view what) {
+  auto text = decode_base64url(piece);
+  if (!text) return refuse(Reason::kTokenMalformed, fmt::format("{} is not base64url", what));
+  return std::move(*text);
 }
 
 Judged<TokenAlgorithm> algorithm_of(const Json& header) {
@@ -151,17 +155,23 @@ Judged<Caller> caller_of(const Json& claims) {
 
 }  // namespace
 
-Judged<Caller> verify_token(std::string_view token, const KeySet& keys, const TokenRules& rules,
-                            base::WallTime now) {
-  TRY_ASSIGN(const Pieces pieces, split(token));
-  TRY_ASSIGN(const Json header, decode(pieces.header, "header"));
-  TRY(check_signature(pieces, header, keys));
-  TRY_ASSIGN(const Json claims, decode(pieces.payload, "claims"));
+Judged<Caller> judge_claims(std::string_view claims_json, const TokenRules& rules, base::WallTime now) {
+  TRY_ASSIGN(const Json claims, parse(claims_json, "claims"));
   if (string_at(claims, "iss") != rules.issuer)
     return refuse(Reason::kTokenIssuer, fmt::format("issuer \"{}\"", string_at(claims, "iss").substr(0, 128)));
   if (!is_for(claims, rules.audience)) return refuse(Reason::kTokenAudience, "for another audience");
   TRY(check_times(claims, now));
   return caller_of(claims);
+}
+
+Judged<Caller> verify_token(std::string_view token, const KeySet& keys, const TokenRules& rules,
+                            base::WallTime now) {
+  TRY_ASSIGN(const Pieces pieces, split(token));
+  TRY_ASSIGN(const std::string header_json, decode(pieces.header, "header"));
+  TRY_ASSIGN(const Json header, parse(header_json, "header"));
+  TRY(check_signature(pieces, header, keys));
+  TRY_ASSIGN(const std::string claims_json, decode(pieces.payload, "claims"));
+  return judge_claims(claims_json, rules, now);
 }
 
 }  // namespace weft::ca

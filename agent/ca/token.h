@@ -23,5 +23,7 @@ struct TokenRules {
 // algorithm chooses among our keys, it never makes a key of one kind serve as one of another (RFC 8725 3.1).
 [[nodiscard]] Judged<Caller> verify_token(std::string_view token, const KeySet& keys, const TokenRules& rules,
                                           base::WallTime now);
+// Its second half: what claims that were signed by the right key are worth. Nothing here proves who signed them.
+[[nodiscard]] Judged<Caller> judge_claims(std::string_view claims_json, const TokenRules& rules, base::WallTime now);
 
 }  // namespace weft::ca

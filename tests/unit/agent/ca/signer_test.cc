@@ -180,6 +180,22 @@ TEST_F(CaDirectory, the_five_steps_of_a_root_rotation_are_followed_and_the_wrong
   EXPECT_EQ(authority->generation(), 4u);
 }
 
+TEST_F(CaDirectory, a_signer_that_is_not_valid_yet_is_taken_when_its_time_comes) {
+  ASSERT_TRUE(ensure_root(dir_.path(), "cluster.local", now_));
+  auto authority = Authority::open(dir_.path(), "cluster.local", now_).value();
+  test::ScratchDir later;
+  const auto then = now_ + std::chrono::hours(1);
+  ASSERT_TRUE(ensure_root(later.path(), "cluster.local", then));
+  const CaFiles next(later.path());
+  plug(read_file(next.certificate).value(), read_file(next.key).value(), read_file(next.roots).value(), read_file(next.chain).value());
+  EXPECT_FALSE(authority->refresh(now_));
+  EXPECT_NE(authority->problem().find("not yet valid"), std::string::npos) << authority->problem();
+  EXPECT_FALSE(authority->refresh(now_));
+  EXPECT_EQ(authority->refused(), 1u) << "said and counted once";
+  EXPECT_TRUE(authority->refresh(then));
+  EXPECT_EQ(authority->problem(), "");
+}
+
 TEST_F(CaDirectory, files_that_go_away_leave_the_signer_in_force) {
   auto authority = Authority::open(dir_ / "new", "cluster.local", now_).value();
   const auto before = authority->signer();
