@@ -93,7 +93,7 @@ Daemon::Daemon(Layout layout, FileLock lock, TokenIssuer issuer)
       generated_(layout_.generated()) {}
 
 base::Status Daemon::prepare() {
-  inotify_ = watch_directories({layout_.user(), layout_.applied(), layout_.requests(), layout_.ca_dir()});
+  inotify_ = watch_directories({layout_.user(), layout_.applied(), layout_.requests()});
   signals_ = catch_signals();
   if (!inotify_ || !signals_) return base::fail_errno("prepare inotify and signals");
   TRY(write_file(layout_.jwks_dir() + "/jwks.json", issuer_.jwks()));
@@ -132,7 +132,6 @@ void Daemon::turn() {
   sync_endpoints();
   sync_proxies();
   sync_dns();
-  sync_trust();
   write_forward_target();
   keep_helper("forward", {"/proc/self/exe", "sandbox", "--name", layout_.plan().name, "forward"}, "");
 }
@@ -346,16 +345,6 @@ void Daemon::sync_dns() {
     for (const pid_t pid : processes_in(layout_.cgroup() + "/dns")) ::kill(pid, SIGHUP);
   }
   keep_helper("dns", dns_command(layout_), layout_.netns("fabric"));
-}
-
-void Daemon::sync_trust() {
-  const auto roots = read_file(layout_.ca_dir() + "/root-cert.pem");
-  if (!roots || *roots == trusted_roots_) return;
-  const auto written = write_file(layout_.trust_dir() + "/root-cert.pem", *roots);
-  if (written)
-    trusted_roots_ = *roots;
-  else
-    spdlog::error("{}", base::describe(written.error()));
 }
 
 void Daemon::keep_helper(const std::string& name, const std::vector<std::string>& argv,

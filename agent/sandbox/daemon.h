@@ -39,8 +39,6 @@ class Daemon {
   void sync_nodes();
   void sync_proxies();
   void sync_dns();
-  // The CA's roots for everybody, as a ConfigMap of them is: control's own directory stays closed.
-  void sync_trust();
   void keep_helper(const std::string& name, const std::vector<std::string>& argv, const std::string& netns);
   void write_forward_target();
   void begin_deletion(Json& pod);
@@ -64,7 +62,7 @@ class Daemon {
   base::Instant now_{};
   base::Fd inotify_, signals_;
   std::map<std::string, std::string> loaded_rules_;  // by node
-  std::string loaded_hosts_, trusted_roots_;
+  std::string loaded_hosts_;
   base::Instant rules_due_{};                        // after a failed load
   std::map<std::string, base::Instant> helper_due_;  // when a helper that died is started again
   bool stopping_ = false;

@@ -82,9 +82,10 @@ base::Status make_state(const Layout& layout) {
        {layout.netns_dir(), layout.applied(), layout.user(), layout.generated(), layout.status(),
         layout.requests(), layout.pods(), layout.logs(), layout.jwks_dir(), layout.trust_dir(), layout.in_state("dns")})
     TRY(make_directories(dir));
+  // Control's own: it alone looks into the one, everybody reads what it writes into the other.
   TRY(make_directories(layout.ca_dir(), 0700));
-  if (::chown(layout.ca_dir().c_str(), kControlUser, kControlUser) != 0)
-    return base::fail_errno("chown " + layout.ca_dir());
+  for (const std::string& dir : {layout.ca_dir(), layout.trust_dir()})
+    if (::chown(dir.c_str(), kControlUser, kControlUser) != 0) return base::fail_errno("chown " + dir);
   ::chmod(layout.status().c_str(), 01777);  // unprivileged gateway agents write there too
   for (const std::string& node : layout.node_names()) {
     TRY(make_directories(layout.node_dir(node) + "/agent"));
@@ -111,7 +112,10 @@ base::Status make_first_objects(const Layout& layout) {
                   {"kind", "Namespace"},
                   {"metadata", {{"name", ns}, {"labels", {{"kubernetes.io/metadata.name", ns}}}}}}));
   if (!layout.plan().mesh) return {};
-  TRY_ASSIGN(const auto objects, read_manifests(gateway_manifest(layout), "manifests/sandbox/gateway.yaml"));
+  // Control first: nothing waits for it, but everybody asks it.
+  TRY_ASSIGN(auto objects, read_manifests(control_manifest(layout), "manifests/sandbox/control.yaml"));
+  TRY_ASSIGN(const auto gateway, read_manifests(gateway_manifest(layout), "manifests/sandbox/gateway.yaml"));
+  objects.insert(objects.end(), gateway.begin(), gateway.end());
   for (const Json& object : objects) TRY((text_at(object, "kind") == "Service" ? applied : user).put(object));
   return {};
 }

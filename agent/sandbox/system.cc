@@ -1,5 +1,7 @@
 #include "agent/sandbox/system.h"
 
+#include "agent/sandbox/tokens.h"
+
 extern const char* const kGatewayManifest;
 extern const char* const kControlManifest;
 
@@ -7,6 +9,20 @@ namespace weft::sandbox {
 namespace {
 
 constexpr unsigned kNobody = 65534;  // who the proxies become
+constexpr const char* kTokenVolume = "token";
+
+Json token_volume() {
+  return {{"name", kTokenVolume},
+          {"projected",
+           {{"sources", Json::array({{{"serviceAccountToken",
+                                       {{"audience", "istio-ca"},
+                                        {"expirationSeconds", kTokenLife.count()},
+                                        {"path", "istio-token"}}}}})}}}};
+}
+
+Json pod_uid_variable() {
+  return {{"name", "POD_UID"}, {"valueFrom", {{"fieldRef", {{"fieldPath", "metadata.uid"}}}}}};
+}
 
 // The command lines of the node's two processes.
 std::vector<std::string> agent_arguments(const Layout& layout, const std::string& node) {
@@ -17,7 +33,14 @@ std::vector<std::string> agent_arguments(const Layout& layout, const std::string
           "--pin-root",     layout.pins(node),
           "--cgroup",       layout.kubepods(node),
           "--proxy-socket", layout.node_dir(node) + "/proxy/proxy.sock",
-          "--proxy-user",   std::to_string(kNobody)};
+          "--proxy-user",   std::to_string(kNobody),
+          // Probes come from the sandbox's daemon, as from a kubelet's own cgroup.
+          "--kubelet-cgroup", layout.cgroup() + "/daemon",
+          "--ca-address",   control_address(layout),
+          "--ca-name",      kControlName,
+          "--ca-root",      layout.trust_dir() + "/root-cert.pem",
+          // A privileged pod sees its volumes where the kubelet has them.
+          "--ca-token",     layout.pods() + "/$(POD_UID)/volumes/" + kTokenVolume + "/istio-token"};
 }
 
 std::vector<std::string> proxy_arguments(const Layout& layout, const std::string& node) {
@@ -62,16 +85,20 @@ std::string filled_in(std::string text, const Layout& layout) {
 std::vector<Json> system_pods(const Layout& layout) {
   std::vector<Json> pods;
   for (const std::string& node : layout.node_names()) {
-    pods.push_back(system_pod(
+    Json agent = system_pod(
         "weft-agent", node,
         {{"name", "weft-agent"},
          {"image", "weft/agent"},
          {"args", agent_arguments(layout, node)},
+         {"env", Json::array({pod_uid_variable()})},
+         {"volumeMounts", Json::array({{{"name", kTokenVolume}, {"mountPath", "/run/secrets/tokens"}}})},
          // The machine's mounts, for other pods' namespaces, and three capabilities; no more.
          {"securityContext",
           {{"privileged", true},
            {"capabilities",
-            {{"drop", Json::array({"ALL"})}, {"add", Json::array({"BPF", "NET_ADMIN", "SYS_ADMIN"})}}}}}}));
+            {{"drop", Json::array({"ALL"})}, {"add", Json::array({"BPF", "NET_ADMIN", "SYS_ADMIN"})}}}}}});
+    agent["spec"]["volumes"] = Json::array({token_volume()});
+    pods.push_back(std::move(agent));
     Json proxy = system_pod("weft-proxy", node,
                             {{"name", "weft-proxy"},
                              {"image", "weft/proxy"},

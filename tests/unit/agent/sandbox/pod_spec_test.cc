@@ -8,6 +8,7 @@
 #include "agent/sandbox/network.h"
 #include "agent/sandbox/store.h"
 #include "agent/sandbox/system.h"
+#include "agent/sandbox/token_files.h"
 #include "tests/unit/agent/sandbox/objects.h"
 
 namespace weft::sandbox::test {
@@ -123,6 +124,22 @@ TEST(Gateway, manifest_carries_the_names_that_scripts_look_for) {
   EXPECT_EQ(text_at((*objects)[2], "spec.template.metadata.labels.istio"), "ingressgateway");
   EXPECT_EQ(text_at((*objects)[2], "spec.template.spec.volumes.1.hostPath.path"),
             "/run/weft/sandbox/t/manifests");
+}
+
+TEST(SystemPods, a_nodes_agent_has_a_token_of_its_own_and_knows_where_control_is) {
+  for (const Json& pod : system_pods(layout())) {
+    if (!text_at(pod, "metadata.name").starts_with("weft-agent-")) continue;
+    EXPECT_EQ(text_at(pod, "spec.serviceAccountName"), "weft-agent");
+    EXPECT_EQ(text_at(pod, "spec.volumes.0.projected.sources.0.serviceAccountToken.audience"), "istio-ca");
+    Json placed = pod;
+    placed["metadata"]["uid"] = "uid-1";
+    const Json& container = placed["spec"]["containers"][0];
+    const auto argv = container_argv({{"/bin/agent"}, {}}, container, container_env(layout(), placed, container));
+    const auto token = std::ranges::find(argv, "--ca-token"), address = std::ranges::find(argv, "--ca-address");
+    ASSERT_TRUE(token < argv.end() - 1 && address < argv.end() - 1);
+    EXPECT_EQ(*(token + 1), projected_dir(layout(), placed, "token") + "/istio-token");
+    EXPECT_EQ(*(address + 1), control_address(layout()));
+  }
 }
 
 TEST(Control, manifest_has_a_fixed_address_a_user_of_its_own_and_no_right) {
