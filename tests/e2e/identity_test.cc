@@ -156,7 +156,9 @@ TEST_F(IdentityTest, certificates_are_listed_with_their_ends_and_soon_ending_one
   EXPECT_TRUE(list.ok()) << list.err;
   for (const char* account : {"client", "near", "peer", "far"})
     EXPECT_NE(list.out.find("ns/mesh/sa/" + std::string(account)), std::string::npos) << list.out;
-  EXPECT_NE(certificates({"expire", "--in", "30d"}).exit_code, 0) << "two minutes are less than 30 days";
+  const Answer all = certificates({"expire", "--in", "30d", "--all"}), lost = certificates({"expire", "--in", "30d"});
+  EXPECT_EQ(all.exit_code, 1) << "two minutes are less than 30 days\n" << all.out << all.err;
+  EXPECT_EQ(lost.exit_code, 0) << "but all of them are going to be renewed\n" << lost.out << lost.err;
 }
 
 TEST_F(IdentityTest, no_agent_holds_a_private_key_in_memory_and_no_file_does_but_the_authoritys_own) {

@@ -180,8 +180,9 @@ std::string IdentityTest::control_pod() {
 }
 
 Answer IdentityTest::certificates(std::vector<std::string> words) {
-  words.insert(words.begin(), "cert");
-  return cluster_->ctl(words);
+  words.insert(words.begin(), {program("weftctl"), "cert"});
+  words.insert(words.end(), {"--sandbox", cluster_->name()});
+  return run(words);
 }
 
 }  // namespace weft::test

@@ -69,6 +69,7 @@ class IdentityTest : public testing::Test {
   static std::unique_ptr<Wire> wire_between_nodes(std::vector<std::string> needles);
   static std::string control_pod();
   static std::string state_file(const std::string& name) { return "/run/weft/sandbox/" + cluster_->name() + "/" + name; }
+  // weftctl cert words...
   static Answer certificates(std::vector<std::string> words);
 
  private:
