@@ -49,6 +49,33 @@ std::string EventLog::rule_name(uint32_t rule_id) const {
   return ", rule " + std::to_string(rule_id);
 }
 
+const model::LocalPod* EventLog::pod_at(const base::Address& address) const {
+  if (snapshot_ == nullptr) return nullptr;
+  for (const auto& pod : snapshot_->local_pods)
+    for (const auto& own : snapshot_->workloads[pod.workload].addresses)
+      if (own == address) return &pod;
+  return nullptr;
+}
+
+// The rule, or who asked for proof, or whose ALLOW rules did not match: where a user has to look.
+std::string EventLog::decided_by(const weft_event& event) const {
+  if (event.rule_id != 0) return rule_name(event.rule_id);
+  const model::LocalPod* pod = pod_at(address_of(event.destination, 0).address);
+  if (pod == nullptr) return "";
+  if (event.counter == WEFT_COUNTER_lookup_refused_anonymous) {
+    for (const auto& port : pod->port_modes)
+      if (port.port == event.destination_port) return ", asked for by " + port.source;
+    return pod->peer_mode_source.empty() ? "" : ", asked for by " + pod->peer_mode_source;
+  }
+  if (event.counter != WEFT_COUNTER_lookup_refused_by_policy && event.counter != WEFT_COUNTER_connect_denied_by_policy)
+    return "";
+  for (const uint32_t index : pod->rules) {
+    const auto& rule = snapshot_->policy_rules[index];
+    if (!rule.deny && !rule.dry_run) return ", no ALLOW rule matches, the first is " + rule.source;
+  }
+  return "";
+}
+
 void EventLog::say(const weft_event& event) {
   ++events_;
   const base::Instant now = loop_.clock().now();
@@ -63,7 +90,7 @@ void EventLog::say(const weft_event& event) {
   const char* meaning = event.counter < kMeanings.size() ? kMeanings[event.counter] : "unknown reason";
   spdlog::info("{} -> {}: {}{}", address_of(event.source, event.source_port).to_string(),
                address_of(event.destination, event.destination_port).to_string(), meaning,
-               rule_name(event.rule_id));
+               decided_by(event));
 }
 
 }  // namespace weft::agent

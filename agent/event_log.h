@@ -26,7 +26,9 @@ class EventLog final : private base::IoHandler {
   explicit EventLog(base::Loop& loop) : loop_(loop) {}
   void on_io(uint32_t events) override;
   void say(const weft_event& event);
+  [[nodiscard]] std::string decided_by(const weft_event& event) const;
   [[nodiscard]] std::string rule_name(uint32_t rule_id) const;
+  [[nodiscard]] const model::LocalPod* pod_at(const base::Address& address) const;
 
   base::Loop& loop_;
   std::unique_ptr<kernel::EventReader> reader_;

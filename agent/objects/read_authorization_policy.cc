@@ -11,8 +11,27 @@ namespace weft::objects {
 namespace {
 
 constexpr size_t kMaxRules = 512, kMaxFrom = 512, kMaxTargets = 16, kMaxAccounts = 16;  // as Istio
+// Of one policy: far above what anybody writes, low enough that no policy can fill the node's configuration.
+constexpr size_t kMaxValues = 16384, kMaxValueBytes = 512u << 10, kMaxValue = 1024;
 constexpr const char* kHttpOnly[] = {"hosts",    "notHosts",          "methods",             "notMethods",  "paths",
                                      "notPaths", "requestPrincipals", "notRequestPrincipals"};
+
+bool names_peers(const AuthorizationMatch& match) {
+  return !match.principals.empty() || !match.namespaces.empty() || !match.service_accounts.empty();
+}
+
+bool excludes_peers(const AuthorizationMatch& match) {
+  return !match.not_principals.empty() || !match.not_namespaces.empty() || !match.not_service_accounts.empty();
+}
+
+// Negative lists of identities are all that stands between an anonymous peer and this rule, and they let it pass.
+bool excludes_in_vain(const AuthorizationRule& rule) {
+  const auto passes = [](const AuthorizationMatch& match) { return !names_peers(match); };
+  if (!rule.from.empty() && std::ranges::none_of(rule.from, passes)) return false;
+  if (!std::ranges::all_of(rule.when, passes)) return false;
+  return std::ranges::any_of(rule.when, excludes_peers) ||
+         std::ranges::any_of(rule.from, [&](const auto& match) { return passes(match) && excludes_peers(match); });
+}
 
 // Reads the lists of one policy; what is wrong in them refuses the policy, what layer 4 cannot tell is reported.
 class Reader {
@@ -44,6 +63,9 @@ class Reader {
     each(node, "when", path, [&](const Node& item, const std::string& at) {
       condition(item, at, out.when.emplace_back());
     });
+    if (policy_.action == AuthorizationPolicy::Action::kAllow && excludes_in_vain(out))
+      report_.warn("NoEffect", path, node.mark(),
+                   "excluding names keeps no peer out that proves none; add principals [\"*\"] to ask for proof");
   }
 
   template <typename Read>
@@ -149,7 +171,9 @@ class Reader {
     std::vector<std::string> out;
     for (size_t i = 0; i < list.items().size(); ++i) {
       const std::string& word = list.items()[i].as_string();
-      const std::string wrong = word.empty() ? "an empty string" : problem(word);
+      std::string wrong = word.empty() ? "an empty string" : problem(word);
+      if (word.size() > kMaxValue) wrong = fmt::format("{} bytes, at most {}", word.size(), kMaxValue);
+      count(path, node, word.size());
       if (!wrong.empty()) report_.invalid(item_path(fmt::format("{}.{}", path, key), i), list.items()[i], wrong);
       out.push_back(word);
     }
@@ -210,8 +234,18 @@ class Reader {
     return out;
   }
 
+  void count(const std::string& path, const Node& node, size_t bytes) {
+    const bool was_fine = values_ <= kMaxValues && bytes_ <= kMaxValueBytes;
+    ++values_;
+    bytes_ += bytes;
+    if (was_fine && (values_ > kMaxValues || bytes_ > kMaxValueBytes))
+      report_.invalid(path, node, fmt::format("more than {} values or {} bytes of them in one policy; split it",
+                                              kMaxValues, kMaxValueBytes));
+  }
+
   AuthorizationPolicy& policy_;
   Report& report_;
+  size_t values_ = 0, bytes_ = 0;
 };
 
 AuthorizationPolicy::Action read_action(const Node& spec, Report& report) {

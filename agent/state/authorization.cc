@@ -1,6 +1,7 @@
 #include "agent/state/authorization.h"
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 
 #include "agent/state/policies.h"
@@ -42,7 +43,10 @@ void add_range(const base::Cidr& range, std::vector<base::Cidr>& out) {
 
 std::vector<base::Cidr> ranges_of(const std::vector<base::Cidr>& ranges) {
   std::vector<base::Cidr> out;
-  for (const base::Cidr& range : ranges) add_range(range, out);
+  for (const base::Cidr& range : std::set<base::Cidr>(ranges.begin(), ranges.end())) add_range(range, out);
+  std::ranges::sort(out);
+  const auto [first, last] = std::ranges::unique(out);
+  out.erase(first, last);
   return out;
 }
 

@@ -13,11 +13,49 @@ void count(PolicyReach& reach, bool enrolled) {
   if (enrolled) ++reach.enrolled;
 }
 
+template <typename... Lists>
+size_t entries_of(const Lists&... lists) {
+  return (lists.size() + ...);
+}
+
+size_t bytes_of(const model::PolicyRule& rule) {
+  size_t bytes = sizeof rule + rule.source.size();
+  for (const model::PolicyClause& clause : rule.clauses) {
+    bytes += sizeof clause;
+    for (const model::PolicyMatch& m : clause)
+      bytes += sizeof m + sizeof(model::StringPattern) *
+                              entries_of(m.principals, m.not_principals, m.namespaces, m.not_namespaces,
+                                         m.service_accounts, m.not_service_accounts, m.source_ranges,
+                                         m.not_source_ranges, m.destination_ranges, m.not_destination_ranges, m.ports,
+                                         m.not_ports);
+  }
+  return bytes;
+}
+
+// A DENY of everybody, or an ALLOW of nobody, in place of rules for which there is no room.
+model::PolicyRule closed(const std::vector<model::PolicyRule>& rules) {
+  model::PolicyRule out{.id = rules[0].id,
+                        .source = rules[0].source + ", too large beside the other policies of this node",
+                        .deny = rules[0].deny,
+                        .dry_run = rules[0].dry_run};
+  if (!out.deny) out.clauses = {{}};
+  return out;
+}
+
 }  // namespace
+
+bool PolicyBook::take_room(const std::vector<model::PolicyRule>& rules) {
+  size_t bytes = 0;
+  for (const model::PolicyRule& rule : rules) bytes += bytes_of(rule);
+  if (bytes > room_) return false;
+  room_ -= bytes;
+  return true;
+}
 
 void PolicyBook::begin(const Store& store, const std::string& root_namespace) {
   root_namespace_ = root_namespace;
   rules_.clear();
+  room_ = kMaxRuleBytes;
   annotated_.clear();
   modes_reach_.clear();
   modes_ = PeerModes(store.peer_authentications, root_namespace);
@@ -46,7 +84,13 @@ void PolicyBook::apply_level(const std::string& ns, const objects::Pod& pod, mod
     Entry& policy = entry->second;
     if (policy.object->has_targets || !selects(policy.object->selector, pod.meta.labels)) continue;
     count(policy.reach, out != nullptr);
-    if (out) apply_rules(policy.rules, policy.first, *out);
+    if (!out || policy.rules.empty()) continue;
+    if (policy.first == model::kNone) policy.reach.too_large = !take_room(policy.rules);
+    if (policy.reach.too_large) {
+      apply_rules({closed(policy.rules)}, policy.first, *out);
+    } else {
+      apply_rules(policy.rules, policy.first, *out);
+    }
   }
 }
 

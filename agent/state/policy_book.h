@@ -15,7 +15,12 @@ namespace weft::state {
 // Pods of this node that a policy object speaks of, for its status.
 struct PolicyReach {
   size_t selected = 0, enrolled = 0;
+  bool too_large = false;  // its rules did not fit beside the others: what closes stands for them
 };
+
+// Memory that all rules of a node may take: a fraction of what a Snapshot may (model/limits.h), so that no tenant's
+// policies can keep a Snapshot from being taken.
+inline constexpr size_t kMaxRuleBytes = 48u << 20;
 
 // Remembers how it translated each object. A round is one begin() and one apply() per pod of this node; rules that
 // no pod of this node meets stay out. Owner: Pods.
@@ -39,6 +44,7 @@ class PolicyBook {
     PolicyReach reach;
   };
   void apply_rules(const std::vector<model::PolicyRule>& rules, uint32_t& first, model::LocalPod& out);
+  [[nodiscard]] bool take_room(const std::vector<model::PolicyRule>& rules);
   void apply_level(const std::string& ns, const objects::Pod& pod, model::LocalPod* out);
 
   std::map<Key, Entry> entries_;
@@ -47,6 +53,7 @@ class PolicyBook {
   std::map<Key, PolicyReach> modes_reach_;
   std::string root_namespace_;
   std::vector<model::PolicyRule> rules_;
+  size_t room_ = kMaxRuleBytes;
 };
 
 }  // namespace weft::state

@@ -48,6 +48,12 @@ ObjectStatus status_of_policy(const AuthorizationPolicy& policy, const PolicyRea
     out.conditions.push_back(condition("Enforced", false, "UnsupportedValue", "it has no effect"));
     return out;
   }
+  if (reach.too_large) {
+    out.conditions.push_back(condition("Accepted", false, "TooLarge",
+                                       "its rules do not fit beside the other policies of this node"));
+    add_refused(reach, policy.action == Action::kAllow ? "nobody is let in by it" : "everybody is refused", out);
+    return out;
+  }
   if (policy.action == Action::kCustom) {
     out.conditions.push_back(condition("Accepted", false, "UnsupportedValue",
                                        "spec.action: there is nobody to ask yet, what its rules match is refused"));

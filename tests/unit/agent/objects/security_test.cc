@@ -87,6 +87,28 @@ TEST(Security, what_layer_4_cannot_tell_is_named_with_its_effect) {
   test::expect_findings(kRows, Severity::kWarning);
 }
 
+TEST(Security, excluding_names_is_said_not_to_keep_anonymous_peers_out) {
+  const std::string in_vain = policy("{rules: [{from: [{source: {notNamespaces: [a]}}]}]}");
+  const Row kRows[] = {{"only exclusions", in_vain.c_str(), "4:16 NoEffect spec.rules[0]", "add principals"}};
+  test::expect_findings(kRows, Severity::kWarning);
+  for (const char* fine : {"{rules: [{from: [{source: {principals: ['*'], notNamespaces: [a]}}]}]}",
+                           "{action: DENY, rules: [{from: [{source: {notNamespaces: [a]}}]}]}",
+                           "{rules: [{from: [{source: {ipBlocks: [10.0.0.0/8]}}]}]}", "{rules: [{}]}"})
+    EXPECT_TRUE(test::findings_of(policy(fine)).empty()) << fine;
+}
+
+TEST(Security, a_policy_has_a_bound) {
+  std::string names;
+  for (int i = 0; i < 16385; ++i) names += "'a',";
+  EXPECT_NE(test::findings_of(policy("{rules: [{from: [{source: {namespaces: [" + names + "]}}]}]}"))[0].message.find(
+                "more than 16384 values"),
+            std::string::npos);
+  const std::string one(1025, 'a');
+  EXPECT_NE(test::findings_of(policy("{rules: [{from: [{source: {namespaces: [" + one + "]}}]}]}"))[0].message.find(
+                "1025 bytes, at most 1024"),
+            std::string::npos);
+}
+
 TEST(Security, mistyped_policies_are_refused_with_their_place) {
   const std::string rows[][3] = {
       {policy("{action: DNEY, rules: [{}]}"), "4:16 InvalidValue spec.action", "did you mean DENY?"},

@@ -169,6 +169,29 @@ TEST(Authorization, APolicyNobodyCanReadRefusesWhatItSelects) {
   EXPECT_NE(said.find("until it is mended, everybody is refused by 1 of 1 pods"), std::string::npos) << said;
 }
 
+TEST(Authorization, RulesThatDoNotFitOnTheNodeAreReplacedByWhatCloses) {
+  ThreePods world;
+  // Each has as many values as one policy may; together they exceed what rules may take.
+  for (int i = 0; i < 80; ++i) {
+    auto big = named<objects::AuthorizationPolicy>("dev", "big-" + std::to_string(100 + i));
+    big->rules.emplace_back().from.emplace_back().namespaces.assign(16000, "x");
+    world.put(big);
+  }
+  auto deny = named<objects::AuthorizationPolicy>("dev", "deny");
+  deny->action = objects::AuthorizationPolicy::Action::kDeny;
+  deny->rules.emplace_back().from.emplace_back().namespaces.assign(16000, "x");
+  world.put(deny);
+  const model::Snapshot& now = world.look();
+  const model::PolicyRule& last = now.policy_rules.at(now.local_pods[0].rules.back());
+  EXPECT_TRUE(last.deny);
+  EXPECT_TRUE(last.clauses.empty()) << "everybody is refused";
+  EXPECT_TRUE(last.source.ends_with("too large beside the other policies of this node")) << last.source;
+  EXPECT_EQ(now.policy_rules[0].clauses[0][0].namespaces.size(), 16000u);
+  EXPECT_TRUE(world.said("AuthorizationPolicy", "dev", "deny", "Accepted").starts_with("False TooLarge"));
+  EXPECT_TRUE(world.said("AuthorizationPolicy", "dev", "big-179", "Accepted").starts_with("False TooLarge"));
+  EXPECT_TRUE(world.said("AuthorizationPolicy", "dev", "big-100", "Accepted").starts_with("True Accepted"));
+}
+
 // A hook, or a proxy, sees a pod only in a Snapshot, and the first Snapshot anyone is given is built after the first
 // whole look at the objects (State::synced); so no pod is enrolled before each policy that selects it is known.
 TEST(Authorization, NoPodIsHandedOutBeforeEveryPolicyWasSeen) {
