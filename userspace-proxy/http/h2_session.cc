@@ -7,7 +7,6 @@ namespace {
 
 // Output held for a slow peer; beyond it nghttp2 is not asked for more.
 constexpr size_t kOutputHigh = 64 * 1024;
-constexpr uint32_t kSmallWindowUpdate = 256;
 
 constexpr int kMaxReads = 16;  // in one go; then others have their turn
 
@@ -58,7 +57,7 @@ struct H2Session::Callbacks {
 
   static int frame_received(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     H2Session& me = self(user);
-    if (me.counts_as_control(*frame) && !me.charge_control_frame()) return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (h2::carries_nothing(*frame) && !me.charge_control_frame()) return NGHTTP2_ERR_CALLBACK_FAILURE;
     const bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     if (frame->hd.type == NGHTTP2_GOAWAY) me.go_away(frame->goaway.last_stream_id);
     if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
@@ -220,8 +219,7 @@ Field H2Stream::make_field(std::string_view name, std::string_view value) {
 H2Session::H2Session(Core& core, bool server)
     : core_(core),
       outlet_(core.queue_blocks),
-      control_budget_(core.limits.h2_control_burst),
-      budget_at_(core.loop.turn_time()) {
+      control_(core.limits.h2_control_burst, core.limits.h2_control_per_second, core.loop.turn_time()) {
   static nghttp2_session_callbacks* const kCallbacks = Callbacks::make();
   nghttp2_option* raw;
   CHECK(nghttp2_option_new(&raw) == 0);
@@ -259,30 +257,8 @@ void H2Session::submit_settings(bool server) {
                                         static_cast<int32_t>(limits.h2_connection_window));
 }
 
-bool H2Session::counts_as_control(const nghttp2_frame& frame) const {
-  switch (frame.hd.type) {
-    case NGHTTP2_PING:
-    case NGHTTP2_SETTINGS:
-    case NGHTTP2_PRIORITY:
-    case NGHTTP2_RST_STREAM:
-      return true;
-    case NGHTTP2_WINDOW_UPDATE:
-      return frame.window_update.window_size_increment < static_cast<int32_t>(kSmallWindowUpdate);
-    case NGHTTP2_DATA:
-      return frame.hd.length == 0 && (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) == 0;
-    default:
-      return false;
-  }
-}
-
 bool H2Session::charge_control_frame() {
-  const auto now = core_.loop.turn_time();
-  const double seconds = std::chrono::duration<double>(now - budget_at_).count();
-  budget_at_ = now;
-  control_budget_ = std::min<double>(core_.limits.h2_control_burst,
-                                     control_budget_ + seconds * core_.limits.h2_control_per_second);
-  control_budget_ -= 1;
-  if (control_budget_ >= 0) return true;
+  if (control_.take(core_.loop.turn_time())) return true;
   ++core_.counters().http2_floods;
   nghttp2_session_terminate_session(session_.get(), NGHTTP2_ENHANCE_YOUR_CALM);
   return false;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "userspace-proxy/h2/flood_guard.h"
 #include "userspace-proxy/http/core.h"
 #include "userspace-proxy/http/stream.h"
 #include "userspace-proxy/http/wire.h"
@@ -118,12 +119,10 @@ class H2Session : public base::TurnEndHandler {
   void deliver(H2Stream& stream);
   // False: the peer keeps us busy with frames that carry nothing.
   [[nodiscard]] bool charge_control_frame();
-  [[nodiscard]] bool counts_as_control(const nghttp2_frame& frame) const;
 
   std::vector<H2Stream*> wanting_, drained_;
   bool write_asked_ = false;
-  double control_budget_;
-  base::Instant budget_at_;
+  h2::Bucket control_;
 };
 
 }  // namespace weft::http
