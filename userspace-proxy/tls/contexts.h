@@ -30,7 +30,7 @@ struct TicketSecret {
 // One per worker, in its own OSSL_LIB_CTX: nothing is shared with other workers but keys and certificates.
 // TLS 1.3 only, AES-GCM suites, ALPN h2, no SNI, mutual authentication, no early data (hbone.md 3). Tickets go to
 // weft peers only and are bound to the own leaf and to the generation of the trust bundle.
-// Must outlive every Handshake and TlsTransport made with it. Thread: the worker's.
+// Must outlive every Handshake, TlsTransport and PeerProof made with it. Thread: the worker's.
 class Contexts {
  public:
   [[nodiscard]] static base::Result<std::unique_ptr<Contexts>> create(const base::Clock& clock,

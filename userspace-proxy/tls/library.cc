@@ -78,15 +78,18 @@ int init(const OSSL_CORE_HANDLE* /*handle*/, const OSSL_DISPATCH* /*in*/, const 
 }  // namespace
 
 base::Result<Library> Library::create() {
-  Owner whole(OSSL_LIB_CTX_new()), slim(OSSL_LIB_CTX_new());
-  auto* provider = whole ? OSSL_PROVIDER_load(whole.get(), "default") : nullptr;
-  if (provider != nullptr) default_context = OSSL_PROVIDER_get0_provider_ctx(provider);
-  const bool good = provider != nullptr && slim && tables().provider != nullptr &&
-                    OSSL_PROVIDER_add_builtin(slim.get(), "weft", init) == 1 &&
-                    OSSL_PROVIDER_load(slim.get(), "weft") != nullptr;
-  default_context = nullptr;
-  if (!good) return base::fail(base::ErrorKind::kSystem, "OpenSSL library context: " + openssl_complaint());
-  return Library(std::move(whole), std::move(slim));
+  Library made;
+  made.whole_.reset(OSSL_LIB_CTX_new());
+  made.slim_.reset(OSSL_LIB_CTX_new());
+  if (made.whole_) made.default_.reset(OSSL_PROVIDER_load(made.whole_.get(), "default"));
+  if (made.slim_ && made.default_ && tables().provider != nullptr &&
+      OSSL_PROVIDER_add_builtin(made.slim_.get(), "weft", init) == 1) {
+    default_context = OSSL_PROVIDER_get0_provider_ctx(made.default_.get());
+    made.ours_.reset(OSSL_PROVIDER_load(made.slim_.get(), "weft"));
+    default_context = nullptr;
+  }
+  if (!made.ours_) return base::fail(base::ErrorKind::kSystem, "OpenSSL library context: " + openssl_complaint());
+  return made;
 }
 
 }  // namespace weft::tls

@@ -1,5 +1,6 @@
 #pragma once
 // A worker's own OpenSSL: nothing shared with other threads, and only the algorithms that TLS here can meet.
+#include <openssl/provider.h>
 #include <openssl/ssl.h>
 
 #include <memory>
@@ -34,11 +35,14 @@ class Library {
  private:
   struct Free {
     void operator()(OSSL_LIB_CTX* library) const { OSSL_LIB_CTX_free(library); }
+    void operator()(OSSL_PROVIDER* provider) const { OSSL_PROVIDER_unload(provider); }
   };
-  using Owner = std::unique_ptr<OSSL_LIB_CTX, Free>;
-  Library(Owner whole, Owner slim) : whole_(std::move(whole)), slim_(std::move(slim)) {}
-  Owner whole_;
-  Owner slim_;  // dies first: its algorithms live in whole_
+  Library() = default;
+  // Die from the last to the first: a provider before its library, the slim one before what it runs on.
+  std::unique_ptr<OSSL_LIB_CTX, Free> whole_;
+  std::unique_ptr<OSSL_PROVIDER, Free> default_;
+  std::unique_ptr<OSSL_LIB_CTX, Free> slim_;
+  std::unique_ptr<OSSL_PROVIDER, Free> ours_;
 };
 
 }  // namespace weft::tls

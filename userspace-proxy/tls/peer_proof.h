@@ -10,6 +10,7 @@
 
 namespace weft::tls {
 
+// Its certificates live in the worker's OpenSSL: it must not outlive the Contexts of its handshake.
 struct PeerProof {
   model::SpiffeId id;
   bool resumed = false;
