@@ -27,6 +27,7 @@ kernel::Options kernel_options(const Options& options) {
   kernel::Options out;
   out.pin_root = options.pin_root;
   out.pods_cgroup = options.pods_cgroup;
+  out.kubelet_cgroup = options.kubelet_cgroup;
   if (options.mark != 0) out.mark = options.mark;
   out.on_step = [](std::string_view step) { spdlog::info("kernel: {}", step); };
   return out;

@@ -60,6 +60,8 @@ Options parse_options(int argc, char** argv) {
   app.add_option("--pin-root", options.pin_root, "directory of a bpf file system for maps and links")
       ->capture_default_str();
   app.add_option("--cgroup", options.pods_cgroup, "cgroup v2 directory that holds the node's pods");
+  app.add_option("--kubelet-cgroup", options.kubelet_cgroup,
+                 "cgroup v2 directory of the node's kubelet: its probes reach the applications of strict pods");
   app.add_option("--mark", options.mark, "bit of SO_MARK to use");
   app.add_option("--cluster-domain", options.cluster_domain)->capture_default_str();
   app.add_option("--trust-domain", options.trust_domain)->capture_default_str();

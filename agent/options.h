@@ -31,6 +31,7 @@ struct Options {
   std::vector<uid_t> proxy_users;
   std::string pin_root = "/sys/fs/bpf/weft";
   std::string pods_cgroup;  // empty: found
+  std::string kubelet_cgroup;  // whose connections are probes; empty: none are
   uint32_t mark = 0;        // 0: the default bit
   std::string cluster_domain = "cluster.local", trust_domain = "cluster.local";
   std::string log_level = "info";

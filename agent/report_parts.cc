@@ -91,6 +91,7 @@ Node describe_kernel(const kernel::Kernel& kernel, const EventLog& events) {
       if (counter.value != 0) counters.set(counter.name, number(counter.value));
   counters.set("services_left_out", number(kernel.failures().services_left_out));
   counters.set("pods_left_to_proxy", number(kernel.failures().pods_left_to_proxy));
+  counters.set("pods_made_strict", number(kernel.failures().pods_made_strict));
   counters.set("writes_failed", number(kernel.failures().writes_failed));
   counters.set("hooks_repaired", number(kernel.failures().hooks_repaired));
   counters.set("events", number(events.events()));

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/enrol/sockets.h"
+#include "agent/kernel/kernel.h"
 #include "userspace-proxy/base/log.h"
 
 namespace weft::enrol {
@@ -29,7 +30,7 @@ model::Family family_of(const base::Address& address) {
 
 base::Result<std::unique_ptr<GatewaySockets>> GatewaySockets::create(base::Loop& loop,
                                                                      publish::Outlet& outlet) {
-  TRY_ASSIGN(const uint64_t cookie, own_netns_cookie());
+  TRY_ASSIGN(const uint64_t cookie, kernel::own_netns_cookie());
   return std::unique_ptr<GatewaySockets>(new GatewaySockets(loop, outlet, cookie));
 }
 

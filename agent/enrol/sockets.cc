@@ -64,14 +64,4 @@ base::Result<base::Fd> make_stock_socket(model::StockKind kind, model::Family fa
   return socket;
 }
 
-base::Result<uint64_t> own_netns_cookie() {
-  base::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket) return base::fail_errno("socket");
-  uint64_t cookie = 0;
-  socklen_t length = sizeof cookie;
-  if (getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0)
-    return base::fail_errno("SO_NETNS_COOKIE");
-  return cookie;
-}
-
 }  // namespace weft::enrol

@@ -19,7 +19,4 @@ base::Result<base::Fd> make_plain_listener(const base::SocketAddress& address);
 // marked.
 base::Result<base::Fd> make_stock_socket(model::StockKind kind, model::Family family, uint32_t mark);
 
-// SO_NETNS_COOKIE of the calling thread's network namespace.
-base::Result<uint64_t> own_netns_cookie();
-
 }  // namespace weft::enrol

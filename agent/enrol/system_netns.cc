@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "agent/enrol/sockets.h"
+#include "agent/kernel/kernel.h"
 
 namespace weft::enrol {
 namespace {
@@ -67,7 +68,7 @@ base::Result<std::unique_ptr<PodNetns>> SystemNetns::open(const std::string& pat
 
 base::Status SystemNetns::look_inside() {
   return run_inside(fd_.get(), [this]() -> base::Status {
-    TRY_ASSIGN(cookie_, own_netns_cookie());
+    TRY_ASSIGN(cookie_, kernel::own_netns_cookie());
     TRY_ASSIGN(route_, Netlink::open(NETLINK_ROUTE));
     TRY_ASSIGN(diag_, Netlink::open(NETLINK_SOCK_DIAG));
     TRY_ASSIGN(changes_, watch_changes());

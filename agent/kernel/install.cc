@@ -33,10 +33,15 @@ base::Status refuse_other_abi(const std::string& pin_root) {
   return {};
 }
 
+const std::string& place_of(const Installed& installed, const Hook& hook) {
+  return hook.of_kubelet ? installed.options.kubelet_cgroup : installed.options.pods_cgroup;
+}
+
 // The programs at an attach point that carry the name of `hook`.
 base::Result<std::vector<ProgramView>> namesakes(const Installed& installed, const Hook& hook) {
   TRY_ASSIGN(auto shipped, view_program(hook.program.get()));
-  TRY_ASSIGN(auto ids, attached_programs(installed.cgroup.get(), hook.attach_type));
+  TRY_ASSIGN(auto place, open_cgroup(place_of(installed, hook)));
+  TRY_ASSIGN(auto ids, attached_programs(place.get(), hook.attach_type));
   std::vector<ProgramView> out;
   for (uint32_t id : ids) {
     auto view = view_program_by_id(id);
@@ -52,14 +57,15 @@ base::Status refuse_second_weft(const Installed& installed, const Hook& hook, ui
     if (program.id != our_program)
       return base::fail(base::ErrorKind::kConflict,
                         "another weft (program " + std::to_string(program.id) + ", " + program.name +
-                            ") is attached to " + installed.options.pods_cgroup +
+                            ") is attached to " + place_of(installed, hook) +
                             " and is not pinned below " + installed.directory + ": uninstall it first");
   return {};
 }
 
 base::Status attach_and_pin(const Installed& installed, const Hook& hook, const std::string& path) {
   TRY(refuse_second_weft(installed, hook, 0));
-  TRY_ASSIGN(auto link, attach(hook.program.get(), installed.cgroup.get(), hook.attach_type));
+  TRY_ASSIGN(auto place, open_cgroup(place_of(installed, hook)));
+  TRY_ASSIGN(auto link, attach(hook.program.get(), place.get(), hook.attach_type));
   return replace_pin(link.get(), path);
 }
 
@@ -68,7 +74,8 @@ void step(const Installed& installed, const std::string& what) {
 }
 
 base::Status load_shipped(Installed& installed) {
-  TRY_ASSIGN(installed.hooks, load_hooks(installed.maps, installed.options.mark));
+  TRY_ASSIGN(auto node_cookie, own_netns_cookie());
+  TRY_ASSIGN(installed.hooks, load_hooks(installed.maps, installed.options.mark, node_cookie));
   TRY_ASSIGN(auto instance, load_sk_lookup(installed.maps, 0, installed.hooks.features));
   TRY_ASSIGN(installed.sk_lookup, view_program(instance.get()));
   step(installed, "programs loaded");
@@ -83,6 +90,7 @@ base::Status create(Installed& installed, const std::string& aside) {
   for (const auto& [name, fd] : installed.maps) TRY(pin(fd.get(), aside + "/" + name));
   step(installed, "maps pinned");
   for (const auto& hook : installed.hooks.cgroup) {
+    if (!is_placed(installed, hook)) continue;
     TRY(attach_and_pin(installed, hook, aside + "/links/" + hook.name));
     step(installed, "attached " + hook.name);
   }
@@ -119,6 +127,7 @@ base::Result<base::Fd> open_program(uint32_t id) {
 base::Status plan_hook(const Installed& installed, const Hook& hook, std::vector<Swap>& swaps) {
   const std::string path = link_path(installed, hook);
   if (!exists(path)) return {};
+  if (!is_placed(installed, hook)) return remove_link(path);
   TRY_ASSIGN(auto link, open_pin(path));
   TRY_ASSIGN(auto view, view_link(link.get()));
   if (view.state != LinkState::kAttached) return {};
@@ -184,6 +193,10 @@ base::Status adopt(Installed& installed) {
 
 }  // namespace
 
+bool is_placed(const Installed& installed, const Hook& hook) {
+  return !hook.of_kubelet || !installed.options.kubelet_cgroup.empty();
+}
+
 std::string link_path(const Installed& installed, const Hook& hook) {
   return installed.directory + "/links/" + hook.name;
 }
@@ -197,15 +210,16 @@ bool same_code(const ProgramView& a, const ProgramView& b) {
 }
 
 base::Result<unsigned> attach_missing(const Installed& installed) {
-  TRY_ASSIGN(auto id, cgroup_id(installed.options.pods_cgroup));
   unsigned attached = 0;
   for (const auto& hook : installed.hooks.cgroup) {
+    if (!is_placed(installed, hook)) continue;
+    TRY_ASSIGN(auto id, cgroup_id(place_of(installed, hook)));
     const std::string path = link_path(installed, hook);
     if (exists(path)) {
       TRY_ASSIGN(auto link, open_pin(path));
       TRY_ASSIGN(auto view, view_link(link.get()));
       if (view.state == LinkState::kAttached && view.target == id) continue;
-      bpf_link_detach(link.get());  // from a pods' cgroup of before
+      bpf_link_detach(link.get());  // from a cgroup of before
     }
     TRY(attach_and_pin(installed, hook, path));
     ++attached;
@@ -221,7 +235,8 @@ base::Result<Attachment> view_attachment(const Installed& installed, const Hook&
     TRY_ASSIGN(auto view, view_link(link.get()));
     out.state = view.state;
   }
-  TRY_ASSIGN(auto programs, attached_programs(installed.cgroup.get(), hook.attach_type));
+  TRY_ASSIGN(auto place, open_cgroup(place_of(installed, hook)));
+  TRY_ASSIGN(auto programs, attached_programs(place.get(), hook.attach_type));
   TRY_ASSIGN(auto ours, namesakes(installed, hook));
   out.ours = static_cast<uint32_t>(ours.size());
   out.foreign = static_cast<uint32_t>(programs.size() - std::min(programs.size(), ours.size()));
@@ -233,7 +248,11 @@ base::Result<Installed> install(const Options& options) {
   Installed installed;
   installed.options = options;
   installed.directory = options.pin_root + "/" + kVersion;
-  TRY_ASSIGN(installed.cgroup, open_cgroup(options.pods_cgroup));
+  TRY_ASSIGN(auto pods, open_cgroup(options.pods_cgroup));
+  if (!options.kubelet_cgroup.empty()) {
+    TRY_ASSIGN(auto kubelet, open_cgroup(options.kubelet_cgroup));
+    TRY(check_apart(options.kubelet_cgroup, options.pods_cgroup));
+  }
   TRY(make_bpf_directory(options.pin_root));
   TRY_ASSIGN(installed.lock, lock_directory(options.pin_root));
   TRY(refuse_other_abi(options.pin_root));
@@ -271,7 +290,7 @@ std::vector<std::string> preflight(const Options& options) {
   if (auto cgroup = open_cgroup(options.pods_cgroup); !cgroup) out.push_back(base::describe(cgroup.error()));
   check(check_bpf_directory(options.pin_root));
   MapSet maps;
-  if (auto hooks = load_hooks(maps, options.mark); !hooks) out.push_back(base::describe(hooks.error()));
+  if (auto hooks = load_hooks(maps, options.mark, 0); !hooks) out.push_back(base::describe(hooks.error()));
   return out;
 }
 

@@ -11,7 +11,6 @@ struct Installed {
   Options options;
   std::string directory;  // <pin root>/v<ABI>
   base::Fd lock;          // on the pin root
-  base::Fd cgroup;        // the pods' cgroup
   MapSet maps;
   Hooks hooks;            // as shipped; the links hold these or equal ones
   ProgramView sk_lookup;  // as shipped, for comparison
@@ -22,6 +21,9 @@ base::Result<Installed> install(const Options& options);
 
 // Attaches the hooks whose link is gone; says how many.
 base::Result<unsigned> attach_missing(const Installed& installed);
+
+// Whether there is a cgroup to attach `hook` to: not everybody names the kubelet's.
+[[nodiscard]] bool is_placed(const Installed& installed, const Hook& hook);
 
 // How the links of one attach point stand.
 base::Result<Attachment> view_attachment(const Installed& installed, const Hook& hook);

@@ -119,6 +119,7 @@ base::Result<std::vector<Counter>> Kernel::counters() const {
 std::vector<Attachment> Kernel::attachments() const {
   std::vector<Attachment> out;
   for (const auto& hook : impl_->installed.hooks.cgroup) {
+    if (!is_placed(impl_->installed, hook)) continue;
     auto view = view_attachment(impl_->installed, hook);
     out.push_back(view ? *view
                        : Attachment{.hook = hook.name, .state = LinkState::kAbsent, .ours = 0, .foreign = 0});

@@ -144,6 +144,8 @@ base::Status uninstall(const std::string& pin_root);
 
 // Mount point of the cgroup v2 hierarchy, hybrid or pure, from /proc/self/mountinfo.
 [[nodiscard]] base::Result<std::string> find_cgroup2();
+// By which BPF knows the network namespace of the calling thread.
+[[nodiscard]] base::Result<uint64_t> own_netns_cookie();
 // The id by which BPF knows a cgroup directory.
 [[nodiscard]] base::Result<uint64_t> cgroup_id(const std::string& directory);
 

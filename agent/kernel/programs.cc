@@ -13,6 +13,7 @@
 #include "bpf/connect.skel.h"
 #include "bpf/datagram.skel.h"
 #include "bpf/peername.skel.h"
+#include "bpf/probe.skel.h"
 #include "bpf/sk_lookup.skel.h"
 #include "bpf/sockops.skel.h"
 
@@ -102,7 +103,10 @@ base::Status take_programs(bpf_object* object, std::vector<Hook>& out) {
     std::string_view name = bpf_program__name(program);
     if (name.starts_with(kProgramPrefix)) name.remove_prefix(kProgramPrefix.size());
     TRY_ASSIGN(auto fd, duplicate(bpf_program__fd(program)));
-    out.push_back({std::string(name), bpf_program__expected_attach_type(program), std::move(fd)});
+    out.push_back({.name = std::string(name),
+                   .of_kubelet = name == "probe",
+                   .attach_type = bpf_program__expected_attach_type(program),
+                   .program = std::move(fd)});
   }
   return {};
 }
@@ -123,7 +127,7 @@ base::Status load(const char* name, Skeleton* (*open)(), void (*destroy)(Skeleto
   return take_programs(skeleton->obj, out);
 }
 
-base::Status load_cgroup_hooks(MapSet& maps, uint32_t mark, const Features& features,
+base::Status load_cgroup_hooks(MapSet& maps, uint32_t mark, uint64_t node_cookie, const Features& features,
                                std::vector<Hook>& out) {
   out.clear();
   TRY(load("connect", connect_bpf__open, connect_bpf__destroy, maps, out, [&](connect_bpf& skeleton) {
@@ -133,8 +137,11 @@ base::Status load_cgroup_hooks(MapSet& maps, uint32_t mark, const Features& feat
   TRY(load("datagram", datagram_bpf__open, datagram_bpf__destroy, maps, out,
            [&](datagram_bpf& skeleton) { skeleton.rodata->has_set_retval = features.set_retval; }));
   TRY(load("peername", peername_bpf__open, peername_bpf__destroy, maps, out, [](peername_bpf&) {}));
-  return load("sockops", sockops_bpf__open, sockops_bpf__destroy, maps, out,
-              [&](sockops_bpf& skeleton) { skeleton.rodata->mark_bit = mark; });
+  TRY(load("sockops", sockops_bpf__open, sockops_bpf__destroy, maps, out,
+           [&](sockops_bpf& skeleton) { skeleton.rodata->mark_bit = mark; }));
+  // Last: where the kubelet's cgroup cannot be reached, all other hooks are in place.
+  return load("probe", probe_bpf__open, probe_bpf__destroy, maps, out,
+              [&](probe_bpf& skeleton) { skeleton.rodata->node_cookie = node_cookie; });
 }
 
 base::Status view_map(uint32_t id, ProgramView& out) {
@@ -175,14 +182,14 @@ base::Result<base::Fd> load_sk_lookup(MapSet& maps, uint64_t netns_cookie, Featu
   return std::move(out.front().program);
 }
 
-base::Result<Hooks> load_hooks(MapSet& maps, uint32_t mark) {
+base::Result<Hooks> load_hooks(MapSet& maps, uint32_t mark, uint64_t node_cookie) {
   Hooks hooks;
   // sockops must know whether sk_lookup can see the interface, so that one is tried first.
   TRY_ASSIGN(auto tried, load_sk_lookup(maps, 0, hooks.features));
-  auto loaded = load_cgroup_hooks(maps, mark, hooks.features, hooks.cgroup);
+  auto loaded = load_cgroup_hooks(maps, mark, node_cookie, hooks.features, hooks.cgroup);
   if (!loaded && loaded.error().kind == base::ErrorKind::kSystem) {
     hooks.features.set_retval = false;
-    auto again = load_cgroup_hooks(maps, mark, hooks.features, hooks.cgroup);
+    auto again = load_cgroup_hooks(maps, mark, node_cookie, hooks.features, hooks.cgroup);
     if (!again) return std::unexpected(loaded.error());  // the first words are the ones that matter
     return hooks;
   }

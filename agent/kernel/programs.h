@@ -26,6 +26,7 @@ struct Features {
 // One cgroup hook, loaded.
 struct Hook {
   std::string name;  // "connect4": the pin below links/
+  bool of_kubelet = false;  // its place is the kubelet's cgroup instead of the pods'
   bpf_attach_type attach_type{};
   base::Fd program;
 };
@@ -36,8 +37,8 @@ struct Hooks {
 };
 
 // Loads all cgroup hooks over `maps`. Maps that are not there yet are made and added; one whose layout
-// differs is a conflict.
-base::Result<Hooks> load_hooks(MapSet& maps, uint32_t mark);
+// differs is a conflict. `node_cookie`: of the netns that the kubelet speaks from.
+base::Result<Hooks> load_hooks(MapSet& maps, uint32_t mark, uint64_t node_cookie);
 // One sk_lookup instance. `maps` must be complete.
 base::Result<base::Fd> load_sk_lookup(MapSet& maps, uint64_t netns_cookie, Features& features);
 

@@ -5,6 +5,7 @@
 #include <sys/vfs.h>
 
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -78,6 +79,30 @@ base::Result<uint64_t> cgroup_id(const std::string& directory) {
   uint64_t id = 0;
   std::memcpy(&id, handle.head.f_handle, sizeof id);
   return id;
+}
+
+base::Status check_apart(const std::string& kubelet_cgroup, const std::string& pods_cgroup) {
+  const auto whole = [](const std::string& directory) {
+    std::error_code ignored;
+    std::string path = std::filesystem::weakly_canonical(directory, ignored).string();
+    while (!path.empty() && path.back() == '/') path.pop_back();
+    return path + "/";
+  };
+  const std::string kubelet = whole(kubelet_cgroup), pods = whole(pods_cgroup);
+  if (!kubelet.starts_with(pods) && !pods.starts_with(kubelet)) return {};
+  return base::fail(base::ErrorKind::kInvalid,
+                    "the kubelet's cgroup " + kubelet_cgroup + " and the pods' cgroup " + pods_cgroup +
+                        " are one within the other: a pod's calls could pass for probes");
+}
+
+base::Result<uint64_t> own_netns_cookie() {
+  base::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket) return base::fail_errno("socket");
+  uint64_t cookie = 0;
+  socklen_t length = sizeof cookie;
+  if (getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0)
+    return base::fail_errno("SO_NETNS_COOKIE");
+  return cookie;
 }
 
 base::Status check_btf() {

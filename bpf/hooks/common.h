@@ -54,29 +54,6 @@ HOOK_INLINE bool listener_alive(__u32 slot)
 	return true;
 }
 
-/* Returns the index of the deciding key, WEFT_POLICY_KEYS if there is none; its rule goes to
- * `rule_id`. */
-HOOK_INLINE __u32 find_policy(const struct weft_party *party, bool has_allow, __u32 *rule_id)
-{
-	__u32 keys = weft_policy_keys(has_allow);
-
-	for (__u32 index = 0; index < WEFT_POLICY_KEYS; index++) {
-		struct weft_policy_key key;
-		struct weft_policy *rule;
-
-		if (index >= keys)
-			break;
-		if (!weft_policy_key_at(party, index, &key))
-			continue;
-		rule = bpf_map_lookup_elem(&policy, &key);
-		if (!rule)
-			continue;
-		*rule_id = rule->rule_id;
-		return index;
-	}
-	return WEFT_POLICY_KEYS;
-}
-
 /* Telemetry only; a full buffer is counted and changes nothing. */
 HOOK_INLINE void report(__u32 counter, __u32 rule_id, const struct weft_party *party,
 			const struct weft_address *destination, __u16 source_port)
@@ -94,7 +71,7 @@ HOOK_INLINE void report(__u32 counter, __u32 rule_id, const struct weft_party *p
 	event->source_namespace_id = party->namespace_id;
 	event->pod_id = party->pod_id;
 	event->pad = 0;
-	event->source = *party->address;
+	event->source = party->address;
 	event->destination = *destination;
 	event->source_port = source_port;
 	event->destination_port = party->port;

@@ -5,6 +5,7 @@
  * through connect6 only.
  */
 #include "bpf/hooks/choose.h"
+#include "bpf/hooks/policy.h"
 
 const volatile __u32 mark_bit = WEFT_MARK_DEFAULT;
 const volatile bool has_set_retval = true;
@@ -52,23 +53,20 @@ HOOK_INLINE struct weft_verdict ask_policy(const struct weft_pod *pod, const str
 	    call->backend ? &call->backend->address : &call->destination;
 	struct weft_workload *workload = bpf_map_lookup_elem(&workloads, target);
 	struct weft_party party = {};
-	bool has_allow;
-	__u32 rule_id = 0;
-	__u32 found;
+	struct policy_answer answer;
 
 	if (!weft_connect_asks_policy(pod, workload, call->protocol) || !workload)
 		return verdict;
-	has_allow = workload->flags & WEFT_WORKLOAD_HAS_ALLOW;
 	party.pod_id = workload->pod_id;
 	party.identity = pod->identity;
 	party.namespace_id = pod->namespace_id;
 	party.kinds = workload->policy_kinds;
 	party.port = call->backend ? call->backend->port : call->port;
-	party.address = weft_is_v4(target) ? &pod->ipv4 : &pod->ipv6;
-	found = find_policy(&party, has_allow, &rule_id);
-	if (weft_policy_admits(found, has_allow))
+	party.address = weft_is_v4(target) ? pod->ipv4 : pod->ipv6;
+	answer = ask(&party, workload->flags & WEFT_WORKLOAD_HAS_ALLOW);
+	if (answer.admitted)
 		return verdict;
-	report(WEFT_COUNTER_connect_denied_by_policy, rule_id, &party, target, 0);
+	report(WEFT_COUNTER_connect_denied_by_policy, answer.rule_id, &party, target, 0);
 	return weft_verdict_of(WEFT_DENY, WEFT_COUNTER_connect_denied_by_policy);
 }
 

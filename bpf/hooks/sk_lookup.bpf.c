@@ -5,7 +5,7 @@
  * never come here.
  */
 #include "bpf/decide/arrival.h"
-#include "bpf/hooks/common.h"
+#include "bpf/hooks/policy.h"
 
 const volatile __u64 pod_cookie = 0;
 const volatile bool has_ifindex = true;
@@ -63,15 +63,14 @@ HOOK_INLINE struct weft_verdict judge_peer(const struct weft_pod *pod,
 {
 	__u32 proof = weft_proof_of(record, record ? pod_of(record->netns_cookie) : NULL);
 	bool proven = proof == WEFT_PROOF_POD;
-	bool has_allow = pod->flags & WEFT_POD_HAS_ALLOW;
 	struct weft_party party = {
 	    .pod_id = pod->pod_id,
 	    .kinds = pod->policy_kinds,
 	    .port = arrival->tuple.destination_port,
-	    .address = &arrival->tuple.source,
+	    .address = arrival->tuple.source,
 	};
+	struct policy_answer answer = {.admitted = true};
 	struct weft_verdict verdict;
-	__u32 rule_id = 0;
 
 	if (record && proof == WEFT_PROOF_NONE)
 		count(WEFT_COUNTER_lookup_record_stale);
@@ -81,14 +80,13 @@ HOOK_INLINE struct weft_verdict judge_peer(const struct weft_pod *pod,
 	}
 	verdict = weft_arrival_proof(pod, party.port, proof, is_strict(pod, party.port));
 	if (verdict.action == WEFT_STEER_CONTINUE) {
-		bool admitted =
-		    !(pod->flags & WEFT_POD_HAS_POLICY) ||
-		    weft_policy_admits(find_policy(&party, has_allow, &rule_id), has_allow);
-		verdict = weft_arrival_judge(pod, proven, admitted);
+		if (pod->flags & WEFT_POD_HAS_POLICY)
+			answer = ask(&party, pod->flags & WEFT_POD_HAS_ALLOW);
+		verdict = weft_arrival_judge(pod, proven, answer.admitted);
 	}
 	if (verdict.action == WEFT_STEER_REFUSE) {
 		count(verdict.counter);
-		report(verdict.counter, rule_id, &party, &arrival->tuple.destination,
+		report(verdict.counter, answer.rule_id, &party, &arrival->tuple.destination,
 		       arrival->tuple.source_port);
 	}
 	return verdict;

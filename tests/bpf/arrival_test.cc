@@ -194,26 +194,109 @@ TEST_P(Arrival, AnAnonymousPeerMatchesOnlyRulesOnAnyoneAndAddresses) {
   EXPECT_TRUE(accept_from(app.get()));
 }
 
-TEST_P(Arrival, SteeredToTheProxyBothAddressesAreTrue) {
+TEST_P(Arrival, SteeredToTheProxyBothAddressesAreTrueAndTheListenerSaysWhoVouches) {
   add_server_flags(WEFT_POD_INBOUND_PROXY);
   const base::Fd app = app_at(server, 8080);
   const Dialled call = call_server(8080);
   ASSERT_EQ(call.error, 0);
-  const base::Fd accepted = accept_at(server, inbound());
+  const base::Fd accepted = accept_at(server, attested());
   ASSERT_TRUE(accepted);
   EXPECT_EQ(name_of(accepted.get()), server.at(speech(), 8080));
   EXPECT_EQ(peer_of(accepted.get()), name_of(call.socket.get()));
   EXPECT_EQ(exchange(call.socket.get(), accepted.get()), "");
+  EXPECT_EQ(count(WEFT_COUNTER_lookup_to_proxy_attested), 1U);
+  EXPECT_EQ(dial_from(stranger, server.at(speech(), 8080)).error, 0);
+  EXPECT_TRUE(accept_at(server, inbound())) << "nobody vouches for the stranger";
   EXPECT_EQ(count(WEFT_COUNTER_lookup_to_proxy), 1U);
 
-  world.close_listener(server, inbound());
-  EXPECT_EQ(call_server(8080).error, ECONNREFUSED);
+  world.close_listener(server, attested());
+  EXPECT_EQ(call_server(8080).error, ECONNREFUSED) << "it does not go where it would be anonymous";
   EXPECT_GE(count(WEFT_COUNTER_lookup_fail_closed), 1U);
   EXPECT_FALSE(accept_from(app.get(), std::chrono::milliseconds(20)));
   add_server_flags(WEFT_POD_FAIL_OPEN);
   EXPECT_EQ(call_server(8080).error, 0);
   EXPECT_TRUE(accept_from(app.get()));
   EXPECT_EQ(count(WEFT_COUNTER_lookup_fail_open), 1U);
+}
+
+TEST_P(Arrival, APortMayBeStricterOrMilderThanItsPod) {
+  const auto set_mode = [&](uint16_t port, uint32_t mode) {
+    world.hooks.put("port_modes", weft_port_key{server.entry.pod_id, port, 0}, weft_port_mode{mode});
+  };
+  const auto stranger_comes_in = [&](uint16_t port) {
+    const base::Fd app = app_at(server, port);
+    const Dialled call = dial_from(stranger, server.at(speech(), port));
+    const bool in = accept_from(app.get(), std::chrono::milliseconds(100)).valid();
+    EXPECT_NE(in, accept_at(server, refusing(), std::chrono::milliseconds(100)).valid()) << port;
+    return in;
+  };
+  set_mode(8080, WEFT_PEERS_STRICT);
+  set_mode(8081, WEFT_PEERS_PERMISSIVE);
+  EXPECT_TRUE(stranger_comes_in(8080)) << "the pod's flag says whether modes are asked";
+  add_server_flags(WEFT_POD_HAS_PORT_MODES);
+  EXPECT_FALSE(stranger_comes_in(8080));
+  EXPECT_TRUE(stranger_comes_in(8081));
+  EXPECT_TRUE(stranger_comes_in(8082));
+  add_server_flags(WEFT_POD_STRICT);
+  EXPECT_TRUE(stranger_comes_in(8081));
+  EXPECT_FALSE(stranger_comes_in(8082));
+  EXPECT_TRUE(admitted(8080)) << "the proven client comes in everywhere";
+}
+
+TEST_P(Arrival, RulesMaySpeakOfWhoeverIsProvenAndOfWhoeverIsNot) {
+  add_server_flags(WEFT_POD_HAS_POLICY);
+  put_rule(WEFT_ACTION_DENY, WEFT_SUBJECT_PROVEN, 8080, 21);
+  put_rule(WEFT_ACTION_DENY, WEFT_SUBJECT_ANONYMOUS, 8081, 22);
+  EXPECT_TRUE(refused(8080));
+  EXPECT_EQ(world.hooks.events().back().rule_id, 21U);
+  EXPECT_TRUE(admitted(8081));
+  const base::Fd app = app_at(server, 8080);
+  EXPECT_EQ(dial_from(stranger, server.at(speech(), 8080)).error, 0);
+  EXPECT_TRUE(accept_from(app.get()));
+  EXPECT_EQ(dial_from(stranger, server.at(speech(), 8081)).error, 0);
+  EXPECT_TRUE(accept_at(server, refusing()));
+  EXPECT_EQ(world.hooks.events().back().rule_id, 22U);
+}
+
+TEST_P(Arrival, APodThatAsksForTlsRefusesAPlainCallEvenFromItsOwnNode) {
+  add_server_flags(WEFT_POD_TLS_SAME_NODE);
+  EXPECT_TRUE(refused(8080));
+  EXPECT_EQ(count(WEFT_COUNTER_lookup_refused_same_node), 1U);
+  EXPECT_EQ(world.hooks.events().back().counter, WEFT_COUNTER_lookup_refused_same_node);
+  EXPECT_EQ(call_server(WEFT_HBONE_PORT).error, 0);
+  EXPECT_TRUE(accept_at(server, inbound())) << "mTLS is what it asks for";
+  const base::Fd app = app_at(server, 8081);
+  EXPECT_EQ(dial_from(server, server.at(speech(), 8081)).error, 0);
+  EXPECT_TRUE(accept_from(app.get())) << "a pod calls itself as before";
+}
+
+TEST_P(Arrival, TheKubeletsProbeReachesAStrictPodThatDeniesEverybodyAndNobodyElseDoes) {
+  const Cgroup kubelet("kubelet");
+  world.hooks.attach_probe(kubelet, world.node.netns());
+  add_server_flags(WEFT_POD_STRICT | WEFT_POD_HAS_POLICY | WEFT_POD_HAS_ALLOW | WEFT_POD_INBOUND_PROXY);
+  const base::Fd app = app_at(server, 8080);
+  const Place probe{.netns = &world.node.netns(), .cgroup = &kubelet};
+  Dialled call = dial(probe, speech(), server.at(speech(), 8080));
+  ASSERT_EQ(call.error, 0);
+  base::Fd accepted = accept_from(app.get());
+  ASSERT_TRUE(accepted);
+  EXPECT_EQ(exchange(call.socket.get(), accepted.get()), "");
+  EXPECT_EQ(count(WEFT_COUNTER_attested_probe), 1U);
+  EXPECT_EQ(count(WEFT_COUNTER_lookup_to_app_probe), 1U);
+  const weft_tuple tuple = world.tuple_of(call.socket.get());
+  ASSERT_TRUE(world.hooks.get<weft_attested>("attested", tuple));
+  accepted.reset();
+  reset_connection(std::move(call.socket));
+  EXPECT_FALSE(world.hooks.get<weft_attested>("attested", tuple)) << "the record goes with its connection";
+
+  const Place others[] = {{.netns = &world.node.netns()},                       // another program of the node
+                          {.netns = &stranger.netns(), .cgroup = &kubelet},     // the cgroup without the netns
+                          {.netns = &stranger.netns(), .cgroup = &world.pods_cgroup}};
+  for (const Place& other : others) {
+    (void)dial(other, speech(), server.at(speech(), 8080), kNoAnswer);
+    EXPECT_TRUE(accept_at(server, refusing()));
+  }
+  EXPECT_EQ(count(WEFT_COUNTER_lookup_to_app_probe), 1U);
 }
 
 TEST_P(Arrival, MtlsGoesToTheProxyEvenFromAnAnonymousPeerOfAStrictPod) {
@@ -317,6 +400,32 @@ TEST_P(Arrival, TheProxyDeliversInTheClientsName) {
   EXPECT_EQ(peer_of(accepted.get()).address, far.address);
   EXPECT_EQ(exchange(call.socket.get(), accepted.get()), "");
   EXPECT_EQ(count(WEFT_COUNTER_lookup_from_self), 1U);
+}
+
+// The client's own connection to the proxy may have the very 4-tuple under which the proxy then delivers it.
+TEST_P(Arrival, ADeliveryUnderTheTupleOfALoopedConnectionIsStillADelivery) {
+  add_server_flags(WEFT_POD_STRICT | WEFT_POD_TLS_SAME_NODE);
+  add_client_flags(WEFT_POD_TLS_SAME_NODE);
+  const Dialled looped = call_server(8080);
+  ASSERT_EQ(looped.error, 0);
+  ASSERT_TRUE(accept_at(client, outbound()));
+  EXPECT_EQ(count(WEFT_COUNTER_connect_proxy_same_node), 1U);
+  const base::Fd app = app_at(server, 8080);
+  const Place proxy{.netns = &server.netns(), .cgroup = &world.agent_cgroup};
+  const Dialled call = dial(proxy, speech(), server.at(speech(), 8080), kNoAnswer, [&](int socket) {
+    const int one = 1;
+    const uint32_t mark = socket_mark();
+    ASSERT_EQ(::setsockopt(socket, SOL_IP, IP_TRANSPARENT, &one, sizeof one), 0);
+    if (speech() != Speech::kV4) {
+      ASSERT_EQ(::setsockopt(socket, SOL_IPV6, IPV6_TRANSPARENT, &one, sizeof one), 0);
+    }
+    ASSERT_EQ(::setsockopt(socket, SOL_SOCKET, SO_MARK, &mark, sizeof mark), 0);
+    sockaddr_storage storage{};
+    const socklen_t length = to_sockaddr(speech(), name_of(looped.socket.get()), &storage);
+    ASSERT_EQ(::bind(socket, reinterpret_cast<sockaddr*>(&storage), length), 0) << std::strerror(errno);
+  });
+  ASSERT_EQ(call.error, 0) << std::strerror(call.error);
+  EXPECT_TRUE(accept_from(app.get()));
 }
 
 }  // namespace

@@ -93,6 +93,26 @@ TEST_P(Connect, ALocalWorkloadCalledByItsAddressGoesDirect) {
   EXPECT_EQ(count(WEFT_COUNTER_connect_direct_workload), 1U);
 }
 
+TEST_P(Connect, APodOfThisNodeIsCalledThroughTheProxyIfItAsksForTls) {
+  show_server_policy(WEFT_WORKLOAD_TLS_SAME_NODE);
+  EXPECT_EQ(dial_from(client, server.at(speech(), 8080)).error, 0);
+  const base::Fd straight = accept_at(client, outbound());
+  ASSERT_TRUE(straight);
+  EXPECT_EQ(name_of(straight.get()), server.at(speech(), 8080));
+  weft_backend asks = server_at(8080);
+  asks.flags |= WEFT_WORKLOAD_TLS_SAME_NODE;
+  world.put_service(vip(), IPPROTO_TCP, 0, {asks});
+  EXPECT_EQ(dial_from(client, vip()).error, 0);
+  const base::Fd accepted = accept_at(client, outbound());
+  ASSERT_TRUE(accepted);
+  EXPECT_EQ(name_of(accepted.get()), vip());
+  EXPECT_EQ(count(WEFT_COUNTER_connect_proxy_same_node), 2U);
+  put_rule(WEFT_ACTION_DENY, WEFT_SUBJECT_ANYONE, 8080, 31);
+  show_server_policy(WEFT_WORKLOAD_TLS_SAME_NODE | WEFT_WORKLOAD_HAS_POLICY);
+  EXPECT_EQ(dial_from(client, server.at(speech(), 8080)).error, EPERM) << "what policy refuses is said at once";
+  EXPECT_EQ(dial_from(client, vip()).error, 0) << "the proxy may know another backend";
+}
+
 TEST_P(Connect, AnUnknownDestinationIsLeftAlone) {
   const base::Fd app = app_at(stranger, 8080);
   EXPECT_EQ(dial_from(client, stranger.at(speech(), 8080)).error, 0);

@@ -5,6 +5,7 @@
 #include "bpf/connect.skel.h"
 #include "bpf/datagram.skel.h"
 #include "bpf/peername.skel.h"
+#include "bpf/probe.skel.h"
 #include "bpf/sk_lookup.skel.h"
 #include "bpf/sockops.skel.h"
 
@@ -31,6 +32,7 @@ struct Hooks::Objects {
   Owned<datagram_bpf> datagram = owned(datagram_bpf__open(), datagram_bpf__destroy);
   Owned<peername_bpf> peername = owned(peername_bpf__open(), peername_bpf__destroy);
   Owned<sockops_bpf> sockops = owned(sockops_bpf__open(), sockops_bpf__destroy);
+  Owned<probe_bpf> probe = owned(probe_bpf__open(), probe_bpf__destroy);
 };
 
 // The link goes before the program it runs.
@@ -41,7 +43,7 @@ struct Hooks::PodLookup {
 
 Hooks::Hooks(const Cgroup& pods, const HookOptions& options)
     : options_(options), objects_(std::make_unique<Objects>()) {
-  auto& [connect, datagram, peername, sockops] = *objects_;
+  auto& [connect, datagram, peername, sockops, probe] = *objects_;
   connect->rodata->mark_bit = options.mark;
   connect->rodata->has_set_retval = options.has_set_retval;
   must(connect_bpf__load(connect.get()), "load connect");
@@ -87,6 +89,14 @@ void Hooks::attach(bpf_program* program, const Cgroup& pods) {
   bpf_link* link = bpf_program__attach_cgroup(program, pods.fd());
   if (link == nullptr) throw std::runtime_error(std::string("attach ") + bpf_program__name(program));
   links_.emplace_back(link);
+}
+
+void Hooks::attach_probe(const Cgroup& kubelet, const Netns& node) {
+  probe_bpf& probe = *objects_->probe;
+  probe.rodata->node_cookie = node.cookie();
+  share_maps(probe.obj);
+  must(probe_bpf__load(&probe), "load probe");
+  attach(probe.progs.weft_probe, kubelet);
 }
 
 void Hooks::attach_pod(const Netns& netns) {

@@ -32,6 +32,8 @@ class Hooks {
   Hooks(const Hooks&) = delete;
   Hooks& operator=(const Hooks&) = delete;
 
+  // The kubelet's probes: what `kubelet` opens from `node`.
+  void attach_probe(const Cgroup& kubelet, const Netns& node);
   // The pod's own sk_lookup instance; detach_pod() takes it away.
   void attach_pod(const Netns& netns);
   void detach_pod(const Netns& netns);

@@ -56,6 +56,9 @@ class PodsTest : public testing::TestWithParam<Case> {
   [[nodiscard]] weft_listener inbound() const {
     return speech() == Speech::kV6 ? WEFT_LISTENER_INBOUND6 : WEFT_LISTENER_INBOUND4;
   }
+  [[nodiscard]] weft_listener attested() const {
+    return speech() == Speech::kV6 ? WEFT_LISTENER_ATTESTED6 : WEFT_LISTENER_ATTESTED4;
+  }
   [[nodiscard]] weft_listener refusing() const {
     return speech() == Speech::kV6 ? WEFT_LISTENER_REFUSE6 : WEFT_LISTENER_REFUSE4;
   }
@@ -80,18 +83,20 @@ class PodsTest : public testing::TestWithParam<Case> {
                        {.identity = server.entry.identity,
                         .namespace_id = server.entry.namespace_id,
                         .flags = WEFT_WORKLOAD_ENROLLED | WEFT_WORKLOAD_LOCAL | flags,
-                        .pod_id = server.entry.pod_id});
+                        .pod_id = server.entry.pod_id,
+                        .policy_kinds = UINT32_MAX});
   }
   void put_rule(weft_rule_action action, weft_subject subject, uint16_t port, uint32_t rule_id,
                 uint32_t id = 0) {
     weft_policy_key key{};
-    key.prefix_length = WEFT_POLICY_FIXED_BITS + (subject == WEFT_SUBJECT_ANYONE ? 0 : 32);
+    const bool by_id = subject == WEFT_SUBJECT_IDENTITY || subject == WEFT_SUBJECT_NAMESPACE;
+    key.prefix_length = WEFT_POLICY_FIXED_BITS + (by_id ? 32 : 0);
     key.pod_id = server.entry.pod_id;
     key.action = static_cast<uint8_t>(action);
     key.subject = static_cast<uint8_t>(subject);
     key.port = port;
     std::memcpy(key.value.bytes, &id, sizeof id);
-    world.hooks.put("policy", key, weft_policy{rule_id});
+    add_entry(key, rule_id);
   }
   void put_cidr_rule(weft_rule_action action, const base::Cidr& cidr, uint16_t port, uint32_t rule_id) {
     weft_policy_key key{};
@@ -101,7 +106,13 @@ class PodsTest : public testing::TestWithParam<Case> {
     key.subject = WEFT_SUBJECT_ADDRESS;
     key.port = port;
     key.value = to_abi(cidr.address);
+    add_entry(key, rule_id);
+  }
+  // The pod's entry says which kinds there are, as the agent has it.
+  void add_entry(const weft_policy_key& key, uint32_t rule_id) {
     world.hooks.put("policy", key, weft_policy{rule_id});
+    server.entry.policy_kinds |= WEFT_POLICY_KIND(key.action, key.subject, key.port);
+    world.write(server);
   }
   void add_server_flags(uint32_t flags) { world.set_flags(server, server.entry.flags | flags); }
   void add_client_flags(uint32_t flags) { world.set_flags(client, client.entry.flags | flags); }

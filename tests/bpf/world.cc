@@ -81,7 +81,7 @@ std::string World::loop_commands(const TestPod& pod) const {
 }
 
 void World::arm(TestPod& pod, uint32_t more_flags) {
-  for (uint32_t i = WEFT_LISTENER_OUTBOUND4; i <= WEFT_LISTENER_REFUSE6; ++i) {
+  for (uint32_t i = WEFT_LISTENER_OUTBOUND4; i < WEFT_LISTENERS_PER_POD; ++i) {
     const bool v4 = i % 2 == 0;
     pod.listeners[i] = listen_at({.netns = &pod.netns(), .cgroup = &agent_cgroup},
                                  {address_of(v4 ? "127.0.0.1" : "::1"), 0}, true);

@@ -24,7 +24,7 @@ weft_party party_of(uint32_t identity, uint32_t name_space, const weft_address* 
           .namespace_id = name_space,
           .kinds = kAllKinds,
           .port = 8080,
-          .address = source};
+          .address = *source};
 }
 
 uint32_t length_of(uint32_t subject) {
