@@ -1,5 +1,6 @@
 #include "agent/event_log.h"
 
+#include <fmt/format.h>
 #include <sys/epoll.h>
 
 #include <array>
@@ -76,6 +77,13 @@ std::string EventLog::decided_by(const weft_event& event) const {
   return "";
 }
 
+std::string EventLog::sentence(const weft_event& event) const {
+  const char* meaning = event.counter < kMeanings.size() ? kMeanings[event.counter] : "unknown reason";
+  return fmt::format("{} -> {}: {}{}", address_of(event.source, event.source_port).to_string(),
+                     address_of(event.destination, event.destination_port).to_string(), meaning,
+                     decided_by(event));
+}
+
 void EventLog::say(const weft_event& event) {
   ++events_;
   const base::Instant now = loop_.clock().now();
@@ -87,10 +95,11 @@ void EventLog::say(const weft_event& event) {
     ++unsaid_;
     return;
   }
-  const char* meaning = event.counter < kMeanings.size() ? kMeanings[event.counter] : "unknown reason";
-  spdlog::info("{} -> {}: {}{}", address_of(event.source, event.source_port).to_string(),
-               address_of(event.destination, event.destination_port).to_string(), meaning,
-               decided_by(event));
+  spdlog::info("{}", sentence(event));
+}
+
+void EventLog::say_cut(const weft_event& event) const {
+  spdlog::info("{}; the connection was open and is cut", sentence(event));
 }
 
 }  // namespace weft::agent

@@ -19,6 +19,8 @@ class EventLog final : private base::IoHandler {
 
   // Where rule ids have their names.
   void set_snapshot(model::SnapshotPtr snapshot) { snapshot_ = std::move(snapshot); }
+  // A connection that was open and is not admitted any more: always a line.
+  void say_cut(const weft_event& event) const;
   [[nodiscard]] uint64_t events() const { return events_; }
   [[nodiscard]] uint64_t unsaid() const { return unsaid_; }
 
@@ -27,6 +29,7 @@ class EventLog final : private base::IoHandler {
   void on_io(uint32_t events) override;
   void say(const weft_event& event);
   [[nodiscard]] std::string decided_by(const weft_event& event) const;
+  [[nodiscard]] std::string sentence(const weft_event& event) const;
   [[nodiscard]] std::string rule_name(uint32_t rule_id) const;
   [[nodiscard]] const model::LocalPod* pod_at(const base::Address& address) const;
 

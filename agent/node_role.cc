@@ -8,6 +8,7 @@
 #include "agent/compile/compile.h"
 #include "agent/enrol/enroller.h"
 #include "agent/enrol/kernel_door.h"
+#include "agent/enrol/rejudge.h"
 #include "agent/enrol/system_netns.h"
 #include "agent/event_log.h"
 #include "agent/exempt.h"
@@ -74,6 +75,7 @@ class Node final : private publish::PublisherEvents {
   std::unique_ptr<Certificates> certificates_;
   std::unique_ptr<enrol::SelfTestHelper> tester_;
   std::unique_ptr<enrol::Enroller> enroller_;
+  std::unique_ptr<enrol::Rejudge> rejudge_;
   std::unique_ptr<Source> source_;
   std::unique_ptr<base::Timer> timer_;
   compile::Ids ids_;
@@ -112,6 +114,10 @@ base::Status Node::open_enroller() {
           [steering](const std::string& path) { return enrol::SystemNetns::open(path, steering); },
           [steering](uint64_t cookie) { return enrol::SystemNetns::find(cookie, steering); }},
       enrol_options);
+  rejudge_ = std::make_unique<enrol::Rejudge>(
+      *loop_, enrol::RejudgeDoors{*door_, [this]() -> const compile::Tables& { return kernel_->current(); },
+                                  [this](uint32_t pod_id) { return enroller_->netns_of(pod_id); },
+                                  [this](const weft_event& event) { events_->say_cut(event); }});
   return enroller_->adopt();
 }
 
@@ -143,10 +149,12 @@ base::Status Node::apply(const state::Build& build) {
   certificates_->want(*build.snapshot);
   channel_->publisher().publish(build.snapshot);
   enroller_->release_absent(enrol::desired_pods(*build.snapshot, paths, tables));
+  const auto judged_anew = compile::judged_anew(kernel_->current(), tables);
   const base::Status synced = kernel_->sync(std::move(tables));
   // As the kernel has them: where its policy map is full, a pod's arrivals are left to the proxy.
   enroller_->enrol(enrol::desired_pods(*build.snapshot, paths, kernel_->current()));
   channel_->publisher().mark_synced();
+  rejudge_->look_at(judged_anew);
   return synced;
 }
 
@@ -224,6 +232,7 @@ void Node::report() {
   report.ready = report.waiting_for.empty();
   report.kernel = describe_kernel(*kernel_, *events_);
   counters_.status_failures = source_->status_failures();
+  counters_.rejudged = rejudge_->counters();
   report.counters = describe_node(enroller_->metrics(), channel_->publisher().counters(), counters_);
   if (auto written = reports_.write(report); !written && ++counters_.report_failures)
     spdlog::warn("report: {}", base::describe(written.error()));

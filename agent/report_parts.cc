@@ -119,6 +119,9 @@ Node describe_node(const enrol::EnrolMetrics& metrics, const publish::PublisherC
   add_channel(out, channel);
   add_own(out, own);
   out.set("exempt_failures", number(own.exempt_failures));
+  out.set("connections_judged_again", number(own.rejudged.looked_at));
+  out.set("connections_cut", number(own.rejudged.cut));
+  out.set("judge_again_failures", number(own.rejudged.failures));
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "agent/enrol/gateway_sockets.h"
+#include "agent/enrol/rejudge.h"
 #include "agent/enrol/status.h"
 #include "agent/event_log.h"
 #include "agent/kernel/kernel.h"
@@ -16,6 +17,7 @@ void add_pods(Report& report, const std::vector<enrol::PodStatus>& pods);
 struct RoleCounters {
   uint64_t status_failures = 0;  // statuses of objects that could not be written
   uint64_t report_failures = 0;  // the same of its own report
+  enrol::RejudgeCounters rejudged{};  // role node
   uint64_t exempt_failures = 0;  // role node: a cgroup of weft's own that is unknown or could not be exempted
 };
 [[nodiscard]] objects::Node describe_node(const enrol::EnrolMetrics& metrics,

@@ -59,6 +59,14 @@ PodKeeper* Enroller::find_open(const DesiredPod& desired) {
   return nullptr;
 }
 
+PodNetns* Enroller::netns_of(uint32_t pod_id) const {
+  for (const auto& [cookie, keeper] : pods_) {
+    const Pod& pod = keeper->pod();
+    if (pod.step() == Step::kArmed && pod.desired().entry.pod_id == pod_id) return &keeper->netns();
+  }
+  return nullptr;
+}
+
 void Enroller::release_absent(const std::vector<DesiredPod>& desired) {
   std::set<const PodKeeper*> wanted;
   for (const DesiredPod& one : desired) wanted.insert(find_open(one));

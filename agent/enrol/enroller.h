@@ -55,6 +55,9 @@ class Enroller final : public publish::PublisherEvents {
   // Called in the loop's thread when some pod's status has changed.
   void on_change(std::function<void()> listener) { on_change_ = std::move(listener); }
 
+  // The namespace of the armed pod with this id; null: there is none. Good until the loop's next turn.
+  [[nodiscard]] PodNetns* netns_of(uint32_t pod_id) const;
+
   // Any thread.
   [[nodiscard]] std::vector<PodStatus> status() const;
   [[nodiscard]] EnrolMetrics metrics() const;

@@ -11,6 +11,9 @@ class KernelDoor final : public PodKernel {
 
   base::Result<std::map<uint64_t, weft_pod>> pods() const override { return kernel_.pods(); }
   base::Result<weft_pod> pod(uint64_t cookie) const override { return kernel_.pod(cookie); }
+  base::Result<weft_attested> attested(const weft_tuple& tuple) const override {
+    return kernel_.attested(tuple);
+  }
   base::Status put_pod(uint64_t cookie, const weft_pod& pod) override { return kernel_.put_pod(cookie, pod); }
   base::Status remove_pod(uint64_t cookie) override { return kernel_.remove_pod(cookie); }
   base::Status attach_pod(uint64_t cookie, int netns_fd) override {

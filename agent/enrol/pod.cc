@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint32_t kMoment = WEFT_POD_ENROLLED | WEFT_POD_MARKING;
 constexpr std::array kKinds = {model::ListenerKind::kOutbound, model::ListenerKind::kInbound,
-                               model::ListenerKind::kRefuse};
+                               model::ListenerKind::kRefuse, model::ListenerKind::kAttested};
 
 uint32_t offset_of(model::ListenerKind kind, model::Family family) {
   const bool v4 = family == model::Family::kV4;
@@ -19,6 +19,8 @@ uint32_t offset_of(model::ListenerKind kind, model::Family family) {
       return v4 ? WEFT_LISTENER_OUTBOUND4 : WEFT_LISTENER_OUTBOUND6;
     case model::ListenerKind::kInbound:
       return v4 ? WEFT_LISTENER_INBOUND4 : WEFT_LISTENER_INBOUND6;
+    case model::ListenerKind::kAttested:
+      return v4 ? WEFT_LISTENER_ATTESTED4 : WEFT_LISTENER_ATTESTED6;
     default:
       return v4 ? WEFT_LISTENER_REFUSE4 : WEFT_LISTENER_REFUSE6;
   }

@@ -14,6 +14,8 @@ class PodKernel {
   virtual ~PodKernel() = default;
   virtual base::Result<std::map<uint64_t, weft_pod>> pods() const = 0;
   virtual base::Result<weft_pod> pod(uint64_t cookie) const = 0;
+  // Who opened this connection; kNotFound: no record of it.
+  virtual base::Result<weft_attested> attested(const weft_tuple& tuple) const = 0;
   virtual base::Status put_pod(uint64_t cookie, const weft_pod& pod) = 0;
   virtual base::Status remove_pod(uint64_t cookie) = 0;                // fine if it is not there
   virtual base::Status attach_pod(uint64_t cookie, int netns_fd) = 0;  // keeps a live link

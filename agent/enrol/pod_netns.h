@@ -1,5 +1,6 @@
 #pragma once
 // What enrolling does inside a pod's network namespace. system_netns.h is the real one.
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -19,6 +20,13 @@ struct Steering {
   uint32_t mark = 0x00800000u;
   uint32_t table = 15008;
   uint32_t priority = 15008;
+};
+
+// A connection that a peer opened to an application inside, past the proxy.
+struct ArrivedConnection {
+  base::SocketAddress local, peer;
+  uint8_t family = 0;              // of the socket: an IPv6 socket may carry IPv4
+  std::array<char, 48> socket{};  // inet_diag_sockid: which one, never another that came after it
 };
 
 // One open namespace. Sockets made through it belong to it for life; nothing else ever runs in there.
@@ -50,6 +58,10 @@ class PodNetns {
   virtual base::Status remove_rule(model::Family family) = 0;
   // Connections that need rule and route to stay alive.
   virtual base::Result<size_t> marked_connections() = 0;
+  // Open connections of peers to applications that still listen, save those that the proxy carries.
+  virtual base::Result<std::vector<ArrivedConnection>> arrived() = 0;
+  // With a reset; fine if it has ended.
+  virtual base::Status cut(const ArrivedConnection& connection) = 0;
 
   // Readable when a rule, a route or a link of the namespace has changed; forget_changes() before looking.
   [[nodiscard]] virtual int changes_fd() const = 0;

@@ -13,6 +13,7 @@
 #include <system_error>
 #include <thread>
 
+#include "agent/enrol/connections.h"
 #include "agent/enrol/sockets.h"
 #include "agent/kernel/kernel.h"
 
@@ -139,6 +140,13 @@ base::Status SystemNetns::remove_rule(model::Family family) {
 }
 base::Result<size_t> SystemNetns::marked_connections() {
   return count_marked(*diag_, steering_.mark);
+}
+
+base::Result<std::vector<ArrivedConnection>> SystemNetns::arrived() {
+  return list_arrived(*diag_, steering_.mark);
+}
+base::Status SystemNetns::cut(const ArrivedConnection& connection) {
+  return destroy(*diag_, connection);
 }
 
 void SystemNetns::forget_changes() {

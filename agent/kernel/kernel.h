@@ -105,6 +105,8 @@ class Kernel {
   base::Status remove_pod(uint64_t netns_cookie);  // fine if it is not there; also drops its attested records
   [[nodiscard]] base::Result<weft_pod> pod(uint64_t netns_cookie) const;
   [[nodiscard]] base::Result<std::map<uint64_t, weft_pod>> pods() const;
+  // Who opened the connection that has this 4-tuple; kNotFound: no record of it.
+  [[nodiscard]] base::Result<weft_attested> attested(const weft_tuple& tuple) const;
   // (flags & ~clear) | set
   base::Status set_pod_flags(uint64_t netns_cookie, uint32_t set, uint32_t clear);
 

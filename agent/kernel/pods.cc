@@ -67,6 +67,13 @@ base::Result<weft_pod> Kernel::pod(uint64_t netns_cookie) const {
   return base::fail_errno("read a pod");
 }
 
+base::Result<weft_attested> Kernel::attested(const weft_tuple& tuple) const {
+  weft_attested value{};
+  if (bpf_map_lookup_elem(impl_->map("attested"), &tuple, &value) == 0) return value;
+  if (errno == ENOENT) return base::fail(base::ErrorKind::kNotFound, "no record of this connection");
+  return base::fail_errno("read an attested record");
+}
+
 base::Result<std::map<uint64_t, weft_pod>> Kernel::pods() const {
   std::map<uint64_t, weft_pod> out;
   TRY((read_all<weft_pod_key, weft_pod>(

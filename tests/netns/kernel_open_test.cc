@@ -197,6 +197,38 @@ TEST_F(Open, ANewPodsCgroupTakesTheHooksOver) {
   EXPECT_EQ(programs_at(BPF_CGROUP_INET4_CONNECT), 0U) << "the former cgroup is free";
 }
 
+TEST_F(Open, TheProbeHookSitsOnTheKubeletsCgroupWhileThereIsOneAndGoesWithTheOption) {
+  const test::Cgroup kubelet("kubelet"), newer("kubelet-again");
+  start();
+  EXPECT_FALSE(std::filesystem::exists(path("links/probe")));
+  options_.kubelet_cgroup = kubelet.path();
+  start();
+  EXPECT_EQ(kernel_->attachments().size(), 10U);
+  EXPECT_EQ(kernel_->attachments().back().hook, "probe");
+  EXPECT_EQ(kernel_->attachments().back().state, LinkState::kAttached);
+  EXPECT_EQ(link_info("links/probe").cgroup.cgroup_id, kubelet.id());
+  options_.kubelet_cgroup = newer.path();
+  start();
+  EXPECT_EQ(link_info("links/probe").cgroup.cgroup_id, newer.id());
+  std::filesystem::remove(path("links/probe"));
+  EXPECT_EQ(kernel_->repair_hooks(), 1U);
+  options_.kubelet_cgroup.clear();
+  start();
+  EXPECT_FALSE(std::filesystem::exists(path("links/probe")));
+  expect_all_hooks_attached_once();
+}
+
+TEST_F(Open, AKubeletsCgroupThatHoldsPodsIsRefused) {
+  const test::Cgroup below(cgroup_, "below");
+  for (const std::string& wrong :
+       {cgroup_.path(), below.path(), std::filesystem::path(cgroup_.path()).parent_path().string()}) {
+    options_.kubelet_cgroup = wrong;
+    const auto opened = Kernel::open(options_);
+    ASSERT_FALSE(opened) << wrong;
+    EXPECT_NE(opened.error().what.find("could pass for probes"), std::string::npos) << opened.error().what;
+  }
+}
+
 TEST_F(Open, UninstallLeavesNothing) {
   start();
   test::Netns pod;

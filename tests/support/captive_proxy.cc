@@ -19,6 +19,8 @@ std::string_view word_of(model::ListenerKind kind) {
       return "outbound";
     case model::ListenerKind::kInbound:
       return "inbound";
+    case model::ListenerKind::kAttested:
+      return "attested";
     case model::ListenerKind::kRefuse:
       return "refuse";
     default:

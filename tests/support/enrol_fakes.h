@@ -29,6 +29,11 @@ struct FakeKernel final : enrol::PodKernel {
     if (it == entries.end()) return base::fail(base::ErrorKind::kNotFound, "no such pod");
     return it->second;
   }
+  base::Result<weft_attested> attested(const weft_tuple& tuple) const override {
+    const auto it = records.find(tuple);
+    if (it == records.end()) return base::fail(base::ErrorKind::kNotFound, "no record");
+    return it->second;
+  }
   base::Status put_pod(uint64_t cookie, const weft_pod& pod) override {
     const bool enrolled = (pod.flags & WEFT_POD_ENROLLED) != 0, marking = (pod.flags & WEFT_POD_MARKING) != 0;
     diary.push_back(marking ? "marking on" : enrolled ? "marking off" : "entry off");
@@ -66,6 +71,7 @@ struct FakeKernel final : enrol::PodKernel {
 
   Diary& diary;
   std::map<uint64_t, weft_pod> entries;
+  compile::Table<weft_tuple, weft_attested> records;
   std::set<uint64_t> links;
   std::set<uint32_t> slots;
   std::set<std::string> faults;
@@ -78,6 +84,7 @@ struct FakePlace {
   bool prepared = false;
   std::set<model::Family> routes, rules;
   size_t marked = 0;
+  std::vector<enrol::ArrivedConnection> arrived, cut;
   std::set<std::string> faults;
   base::Fd changes{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
 
@@ -115,6 +122,15 @@ struct FakeNetns final : enrol::PodNetns {
   base::Status remove_route(model::Family family) override { return take("no route", place->routes, family); }
   base::Status remove_rule(model::Family family) override { return take("no rule", place->rules, family); }
   base::Result<size_t> marked_connections() override { return place->marked; }
+  base::Result<std::vector<enrol::ArrivedConnection>> arrived() override {
+    TRY(faulty(place->faults, "arrived"));
+    return place->arrived;
+  }
+  base::Status cut(const enrol::ArrivedConnection& connection) override {
+    TRY(faulty(place->faults, "cut"));
+    place->cut.push_back(connection);
+    return {};
+  }
   [[nodiscard]] int changes_fd() const override { return place->changes.get(); }
   void forget_changes() override {
     uint64_t count;

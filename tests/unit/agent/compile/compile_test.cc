@@ -235,5 +235,20 @@ TEST(Compile, AModeOfAPortIsWrittenBeforeThePodThatPointsAtItAndErasedAfter) {
   EXPECT_TRUE(kernel.port_modes.empty());
 }
 
+TEST(Compile, ThePodsPortsHaveTheirModesAndThePodSaysThatThereAreSome) {
+  model::Snapshot snapshot;
+  add_local_pod(snapshot, add_workload(snapshot, "plain", {"10.1.0.1"}));
+  auto& pod = add_local_pod(snapshot, add_workload(snapshot, "web", {"10.1.0.2"}));
+  pod.port_modes = {{.port = 80, .mode = model::PeerMode::kStrict}, {.port = 81, .mode = model::PeerMode::kPermissive}};
+  Ids ids;
+  const Tables tables = compile(snapshot, ids);
+  const weft_pod& web = tables.pods.at("uid-web");
+  EXPECT_NE(web.flags & WEFT_POD_HAS_PORT_MODES, 0U);
+  EXPECT_EQ(tables.pods.at("uid-plain").flags & WEFT_POD_HAS_PORT_MODES, 0U);
+  ASSERT_EQ(tables.port_modes.size(), 2U);
+  EXPECT_EQ(tables.port_modes.at({web.pod_id, 80, 0}).mode, uint32_t{WEFT_PEERS_STRICT});
+  EXPECT_EQ(tables.port_modes.at({web.pod_id, 81, 0}).mode, uint32_t{WEFT_PEERS_PERMISSIVE});
+}
+
 }  // namespace
 }  // namespace weft::compile

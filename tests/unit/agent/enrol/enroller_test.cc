@@ -100,9 +100,9 @@ struct EnrollerTest : testing::Test {
 TEST_F(EnrollerTest, arms_listener_then_link_then_route_then_rule_then_marking) {
   enrol({web_pod()});
   EXPECT_EQ(diary, (test::Diary{"prepare", "make listeners", "entry off", "listener 8", "listener 10",
-                                "listener 12", "link", "route", "rule", "marking on"}));
+                                "listener 12", "listener 14", "link", "route", "rule", "marking on"}));
   EXPECT_EQ(kernel.entries.at(100).flags, uint32_t{WEFT_POD_ENROLLED | WEFT_POD_MARKING | WEFT_POD_STRICT});
-  EXPECT_EQ(outlet.listeners.size(), 3u);
+  EXPECT_EQ(outlet.listeners.size(), 4u);
 }
 
 TEST_F(EnrollerTest, a_dual_stack_pod_has_listeners_rules_and_self_tests_of_both_families) {
@@ -110,7 +110,7 @@ TEST_F(EnrollerTest, a_dual_stack_pod_has_listeners_rules_and_self_tests_of_both
   pod.entry.ipv6 = v4_of("fd00::7");
   connect_proxy();
   enrol({pod});
-  EXPECT_EQ(kernel.slots, (std::set<uint32_t>{8, 9, 10, 11, 12, 13}));
+  EXPECT_EQ(kernel.slots, (std::set<uint32_t>{8, 9, 10, 11, 12, 13, 14, 15}));
   EXPECT_EQ(places["/run/netns/web"]->rules.size(), 2u);
   ASSERT_EQ(tester.targets.size(), 2u);
   EXPECT_EQ(tester.targets[1].to_string(), "[2001:db8::1]:15021");
@@ -132,7 +132,7 @@ TEST_F(EnrollerTest, disarms_in_reverse_and_only_when_no_connection_needs_rule_a
   places["/run/netns/web"]->marked = 0;
   pass(seconds(2));
   EXPECT_EQ(diary, (test::Diary{"entry off", "no rule", "no route", "unlink", "no listener 8",
-                                "no listener 10", "no listener 12", "entry removed"}));
+                                "no listener 10", "no listener 12", "no listener 14", "entry removed"}));
   EXPECT_EQ(outlet.gone, (std::vector<model::PodKey>{{"dev/web", 100}}));
   EXPECT_TRUE(enroller->status().empty());
 }
@@ -169,7 +169,7 @@ TEST_F(EnrollerTest, marking_stays_off_until_a_failed_step_works_and_nothing_is_
   places["/run/netns/web"]->faults.clear();
   pass(seconds(2));
   EXPECT_EQ(diary, (test::Diary{"prepare", "make listeners", "entry off", "listener 8", "listener 10",
-                                "listener 12", "link", "route", "rule", "marking on"}));
+                                "listener 12", "listener 14", "link", "route", "rule", "marking on"}));
 }
 
 TEST_F(EnrollerTest, a_rule_or_route_taken_away_is_put_back_within_a_second_and_counted) {
@@ -270,8 +270,8 @@ TEST_F(EnrollerTest, a_restarted_agent_takes_its_pods_over_without_switching_any
   start_agent();
   enrol({web_pod()});
   EXPECT_EQ(diary, (test::Diary{"prepare", "make listeners", "marking on", "listener 8", "listener 10",
-                                "listener 12", "link", "route", "rule", "marking on"}));
-  EXPECT_EQ(outlet.listeners.size(), 3u);
+                                "listener 12", "listener 14", "link", "route", "rule", "marking on"}));
+  EXPECT_EQ(outlet.listeners.size(), 4u);
 }
 
 TEST_F(EnrollerTest, what_an_earlier_agent_left_and_nobody_names_any_more_leaves) {
@@ -331,7 +331,7 @@ TEST_F(EnrollerTest, a_lingering_pod_gives_its_place_to_the_next_owner_of_its_sl
   next.netns_path = "/run/netns/next";
   enrol({next});
   EXPECT_FALSE(kernel.entries.contains(100));
-  EXPECT_EQ(kernel.slots, (std::set<uint32_t>{8, 10, 12}));
+  EXPECT_EQ(kernel.slots, (std::set<uint32_t>{8, 10, 12, 14}));
   EXPECT_TRUE(kernel.entries.contains(300));
 }
 

@@ -154,6 +154,20 @@ TEST_F(Layer4Test, an_arrival_is_delivered_from_the_clients_address) {
   EXPECT_EQ(dialer.client, at("10.0.2.1:5000"));
 }
 
+TEST_F(Layer4Test, an_arrival_that_the_kernel_attested_is_proven_and_any_other_is_not) {
+  snapshot.workloads.push_back(
+      {.name = "job", .ns = "dev", .addresses = {at("10.0.1.2:0").address}, .enrolled = true, .local = true});
+  snapshot.local_pods = {{.workload = 0, .peer_mode = model::PeerMode::kStrict}, {.workload = 2}};
+  begin(listen::Kind::kInbound, "10.0.1.1:8080", "10.0.1.2:5000");
+  EXPECT_TRUE(source.saw_reset) << "an address proves nothing";
+  EXPECT_EQ(dialer.handler, nullptr);
+
+  source = {};
+  begin(listen::Kind::kAttested, "10.0.1.1:8080", "10.0.1.2:5000");
+  EXPECT_EQ(dialer.destination, at("10.0.1.1:8080"));
+  EXPECT_EQ(dialer.client, at("10.0.1.2:5000"));
+}
+
 TEST_F(Layer4Test, a_refused_arrival_is_reset_before_anything_is_dialled) {
   test::give_rules(snapshot, 0, {test::rule(9, true, {.ports = {8080}})});
   snapshot.policy_rules[0].source = "AuthorizationPolicy dev/no rules[0]";
