@@ -210,8 +210,6 @@ TEST_F(Open, TheProbeHookSitsOnTheKubeletsCgroupWhileThereIsOneAndGoesWithTheOpt
   options_.kubelet_cgroup = newer.path();
   start();
   EXPECT_EQ(link_info("links/probe").cgroup.cgroup_id, newer.id());
-  std::filesystem::remove(path("links/probe"));
-  EXPECT_EQ(kernel_->repair_hooks(), 1U);
   options_.kubelet_cgroup.clear();
   start();
   EXPECT_FALSE(std::filesystem::exists(path("links/probe")));
