@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "userspace-proxy/h2/lazy_memory.h"
 #include "userspace-proxy/hbone/callbacks.h"
 
 namespace weft::hbone {
@@ -45,8 +46,8 @@ nghttp2_session* make_session(Role role, const Limits& limits, Session* user) {
   nghttp2_option_set_peer_max_concurrent_streams(raw, limits.client_streams);
   nghttp2_session* session = nullptr;
   const int rv = role == Role::kServer
-                     ? nghttp2_session_server_new2(&session, session_callbacks(), user, raw)
-                     : nghttp2_session_client_new2(&session, session_callbacks(), user, raw);
+                     ? nghttp2_session_server_new3(&session, session_callbacks(), user, raw, h2::lazy_memory())
+                     : nghttp2_session_client_new3(&session, session_callbacks(), user, raw, h2::lazy_memory());
   CHECK(rv == 0);
   return session;
 }
