@@ -19,9 +19,10 @@ std::string pods_text(const PolicyReach& reach) {
   return out;
 }
 
+// Every node agent speaks, and whoever reads them all keeps the worst word: a node without such pods says nothing here.
 void add_enforced(const PolicyReach& reach, ObjectStatus& out) {
   if (reach.selected == 0) {
-    out.conditions.push_back(condition("Enforced", false, "NoPods", "it selects no pod of this node"));
+    out.conditions.back().message += "; it selects no pod of this node";
     return;
   }
   out.conditions.push_back(
@@ -30,7 +31,7 @@ void add_enforced(const PolicyReach& reach, ObjectStatus& out) {
 
 // A form that was refused has its Accepted from the refusal.
 void add_refused(const PolicyReach& reach, const std::string& what, ObjectStatus& out) {
-  out.conditions.push_back(condition("Enforced", reach.enrolled > 0, "FailClosed", what + " by " + pods_text(reach)));
+  out.conditions.push_back(condition("Enforced", true, "FailClosed", what + " by " + pods_text(reach)));
 }
 
 ObjectStatus status_of_policy(const AuthorizationPolicy& policy, const PolicyReach& reach) {
@@ -78,14 +79,14 @@ ObjectStatus status_of_mode(const PeerAuthentication& object, const PolicyBook& 
     }
     out.conditions.push_back(condition("Accepted", true, "Accepted", "its modes are understood"));
   }
-  if (const PeerAuthentication* older = book.modes().older_than(object))
-    out.conditions.push_back(condition("Shadowed", true, "OlderObject",
-                                       objects::to_string(objects::key_of(*older)) + " is older and counts instead"));
   if (object.refused) {
     add_refused(book.reach(object), "peers without proven identity are refused", out);
   } else {
     add_enforced(book.reach(object), out);
   }
+  if (const PeerAuthentication* older = book.modes().older_than(object))
+    out.conditions.push_back(condition("Shadowed", true, "OlderObject",
+                                       objects::to_string(objects::key_of(*older)) + " is older and counts instead"));
   return out;
 }
 
