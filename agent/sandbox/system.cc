@@ -34,6 +34,8 @@ std::vector<std::string> agent_arguments(const Layout& layout, const std::string
           "--cgroup",       layout.kubepods(node),
           "--proxy-socket", layout.node_dir(node) + "/proxy/proxy.sock",
           "--proxy-user",   std::to_string(kNobody),
+          // Probes come from the sandbox's daemon, as from a kubelet's own cgroup.
+          "--kubelet-cgroup", layout.cgroup() + "/daemon",
           "--ca-address",   control_address(layout),
           "--ca-name",      kControlName,
           "--ca-root",      layout.trust_dir() + "/root-cert.pem",

@@ -10,9 +10,8 @@
 #include <algorithm>
 #include <bitset>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <set>
 #include <sstream>
 
@@ -31,9 +30,13 @@ constexpr std::string_view kSec1Head{"\x30\x77\x02\x01\x01\x04\x20", 7};
 constexpr std::string_view kSec1Curve{"\xa0\x0a\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", 12};
 constexpr std::string_view kPemCertificate = "-----BEGIN CERTIFICATE-----";
 
+// Empty for what cannot be read, such as the files of namespaces.
 std::string whole_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  const base::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text, block(65536, '\0');
+  for (ssize_t got = 0; fd && (got = ::read(fd.get(), block.data(), block.size())) > 0;)
+    text.append(block, 0, static_cast<size_t>(got));
+  return text;
 }
 
 std::string value_of(std::string_view status, const std::string& name) {
@@ -73,12 +76,14 @@ size_t count_of(std::string_view bytes, std::string_view needle) {
 
 // A key is random: few repeated bytes, no empty word. Spares the curve arithmetic for text, code and zeros.
 bool looks_random(std::string_view window) {
+  for (size_t at = 0; at < window.size(); at += 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, window.data() + at, 8);
+    if (word == 0) return false;
+  }
   std::bitset<256> seen;
   for (const char c : window) seen.set(static_cast<uint8_t>(c));
-  if (seen.count() < 24) return false;
-  for (size_t word = 0; word < window.size(); word += 8)
-    if (window.substr(word, 8) == std::string_view("\0\0\0\0\0\0\0\0", 8)) return false;
-  return true;
+  return seen.count() >= 24;
 }
 
 // The public point that belongs to a number, uncompressed; empty if the number is out of range.
