@@ -128,7 +128,8 @@ void Container::watch_process(const ContainerSetting& setting) {
 }
 
 void Container::probe(const ContainerSetting& setting) {
-  const std::string node_netns = setting.layout.netns(text_at(setting.pod, "spec.nodeName"));
+  const std::string node = text_at(setting.pod, "spec.nodeName");
+  const ProbeOrigin origin{setting.layout.netns(node), setting.layout.kubelet(node)};
   const std::string pod_ip = text_at(setting.pod, "status.podIP");
   auto look = [&](Probe& probe, const char* field) {
     const Json& spec = at(setting.spec, field);
@@ -136,7 +137,7 @@ void Container::probe(const ContainerSetting& setting) {
     auto inside = container_launch(setting.layout, setting.pod, setting.spec);
     if (!inside) return probe.verdict();
     inside->cgroup = pod_cgroup(setting.layout, setting.pod) + "/" + name_;
-    probe.tick(spec, probe_target(spec, setting.spec, pod_ip), *inside, node_netns, setting.now);
+    probe.tick(spec, probe_target(spec, setting.spec, pod_ip), *inside, origin, setting.now);
     return probe.verdict();
   };
   if (!started_) {

@@ -70,6 +70,9 @@ class Layout {
     return cgroup() + "/" + node + "/kubepods";
   }
 
+  // Where the node's probes run: the mesh knows them by it.
+  [[nodiscard]] std::string kubelet(const std::string& node) const { return cgroup() + "/" + node + "/kubelet"; }
+
   [[nodiscard]] std::vector<std::string> node_names() const;
   [[nodiscard]] std::string node_name(uint32_t number) const { return "node" + std::to_string(number); }
   [[nodiscard]] uint32_t node_number(const std::string& name) const;  // 0: no such node

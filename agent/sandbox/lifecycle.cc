@@ -100,6 +100,7 @@ base::Status make_state(const Layout& layout) {
     TRY(make_directories(layout.cgroup() + "/" + part));
   for (const std::string& node : layout.node_names()) {
     TRY(make_directories(layout.kubepods(node)));
+    TRY(make_directories(layout.kubelet(node)));
     TRY(make_directories(layout.cgroup() + "/" + node + "/host"));
   }
   return {};

@@ -9,6 +9,8 @@
 
 #include <cstdlib>
 
+#include "agent/sandbox/files.h"
+
 namespace weft::sandbox {
 namespace {
 
@@ -47,11 +49,12 @@ bool attempt(const base::SocketAddress& target, const std::string& request, int 
 }
 
 pid_t start_network_attempt(const base::SocketAddress& target, const std::string& request,
-                            const std::string& node_netns, int timeout_ms) {
+                            const ProbeOrigin& origin, int timeout_ms) {
   const pid_t pid = ::fork();
   if (pid != 0) return pid;
   ::signal(SIGTERM, SIG_DFL);
-  const bool passed = enter_netns(node_netns) && attempt(target, request, timeout_ms);
+  (void)write_kernel_file(origin.cgroup + "/cgroup.procs", "0");  // sockets keep the cgroup they are made in
+  const bool passed = enter_netns(origin.netns) && attempt(target, request, timeout_ms);
   ::_exit(passed ? 0 : 1);
 }
 
@@ -93,7 +96,7 @@ std::string probe_request(const Json& http_get, const base::SocketAddress& targe
 }
 
 void Probe::tick(const Json& spec, const base::SocketAddress& target, const Launch& inside,
-                 const std::string& node_netns, base::Instant now) {
+                 const ProbeOrigin& origin, base::Instant now) {
   const auto seconds = [&](const char* name, int64_t otherwise) {
     return std::chrono::seconds(std::max<int64_t>(0, int_at(spec, name, otherwise)));
   };
@@ -115,7 +118,7 @@ void Probe::tick(const Json& spec, const base::SocketAddress& target, const Laun
   if (spec.contains("exec")) {
     pid_ = start_exec_attempt(spec, inside);
   } else {
-    pid_ = start_network_attempt(target, http ? probe_request(at(spec, "httpGet"), target) : "", node_netns,
+    pid_ = start_network_attempt(target, http ? probe_request(at(spec, "httpGet"), target) : "", origin,
                                  static_cast<int>(std::chrono::milliseconds(timeout).count()));
   }
   if (pid_ > 0) return;

@@ -12,6 +12,12 @@
 
 namespace weft::sandbox {
 
+// Where the node's kubelet speaks from.
+struct ProbeOrigin {
+  std::string netns;   // of the node
+  std::string cgroup;  // a v2 directory; a sandbox without it probes all the same
+};
+
 // What one probe of a container has seen. Owner: the container's record. Not kept over a restart of the
 // daemon.
 class Probe {
@@ -21,10 +27,10 @@ class Probe {
   explicit Probe(bool eager = false) : eager_(eager) {}
   enum class Verdict : uint8_t { kNone, kPassed, kFailed };
 
-  // Starts an attempt if one is due. `inside`: how to enter the container (exec probes); `node_netns` for the
+  // Starts an attempt if one is due. `inside`: how to enter the container (exec probes); `origin` for the
   // others.
   void tick(const Json& spec, const base::SocketAddress& target, const Launch& inside,
-            const std::string& node_netns, base::Instant now);
+            const ProbeOrigin& origin, base::Instant now);
   // True if `pid` was the running attempt.
   bool on_exit(pid_t pid, int status);
   // kPassed or kFailed once the threshold was met, and from then on until the other one is.

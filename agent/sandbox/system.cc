@@ -32,6 +32,8 @@ std::vector<std::string> agent_arguments(const Layout& layout, const std::string
           "--status-dir",   layout.status(),
           "--pin-root",     layout.pins(node),
           "--cgroup",       layout.kubepods(node),
+          "--kubelet-cgroup",
+          layout.kubelet(node),
           "--proxy-socket", layout.node_dir(node) + "/proxy/proxy.sock",
           "--proxy-user",   std::to_string(kNobody),
           // Probes come from the sandbox's daemon, as from a kubelet's own cgroup.
