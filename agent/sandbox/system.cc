@@ -32,12 +32,11 @@ std::vector<std::string> agent_arguments(const Layout& layout, const std::string
           "--status-dir",   layout.status(),
           "--pin-root",     layout.pins(node),
           "--cgroup",       layout.kubepods(node),
+          // Each node's own: two agents at one cgroup would be two wefts.
           "--kubelet-cgroup",
           layout.kubelet(node),
           "--proxy-socket", layout.node_dir(node) + "/proxy/proxy.sock",
           "--proxy-user",   std::to_string(kNobody),
-          // Probes come from the sandbox's daemon, as from a kubelet's own cgroup.
-          "--kubelet-cgroup", layout.cgroup() + "/daemon",
           "--ca-address",   control_address(layout),
           "--ca-name",      kControlName,
           "--ca-root",      layout.trust_dir() + "/root-cert.pem",
