@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 namespace weft::test {
@@ -65,6 +68,37 @@ Answer run(const std::vector<std::string>& words, std::chrono::seconds limit) {
   close(err[0]);
   answer.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return answer;
+}
+
+Background::Background(const std::vector<std::string>& words, std::string log) : log_(std::move(log)) {
+  const int out = open(log_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  pid_ = fork();
+  if (pid_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    become(words, out, out);
+  }
+  setpgid(pid_, pid_);  // so does the child; signal() must not come before either
+  close(out);
+}
+
+Background::~Background() {
+  if (pid_ < 0) return;
+  signal(SIGKILL);
+  waitpid(pid_, nullptr, 0);
+}
+
+void Background::signal(int number) const {
+  if (pid_ > 0) kill(-pid_, number);
+}
+
+bool Background::running() {
+  if (pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = -1;
+  return pid_ > 0;
+}
+
+std::string Background::said() const {
+  std::ifstream file(log_);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit) {

@@ -189,8 +189,7 @@ void TunnelDialer::Entry::on_session_over(Session& session, SessionEnd end) {
   auto& loop = engine.loop;
   if (opening_ && opening_->owns(session)) {
     loop.retire(opening_->take());
-    return opening_failed(error_of(observe::Flag::kHandshakeFailure, "HTTP/2 with " + destination.to_string() +
-                                                                         ": " + std::string(name_of(end))));
+    return opening_failed(unopened(end));
   }
   const auto found =
       std::ranges::find_if(tunnels, [&](const Tunnel& tunnel) { return tunnel.session.get() == &session; });
@@ -200,6 +199,19 @@ void TunnelDialer::Entry::on_session_over(Session& session, SessionEnd end) {
   --dialer.tunnels_;
   serve();
   forget_if_unused();
+}
+
+// Of a tunnel that ended before the peer's SETTINGS.
+base::Error TunnelDialer::Entry::unopened(SessionEnd end) const {
+  const auto name = destination.to_string();
+  if (end == SessionEnd::kRefused)
+    return error_of(observe::Flag::kTlsFailure,
+                    "TLS with " + name + ": the peer refused with an alert, most likely our certificate");
+  // A peer that closes without waiting for us may well have refused our certificate: its alert is lost then.
+  const auto why = end == SessionEnd::kFinished || end == SessionEnd::kLost
+                       ? "closed before its SETTINGS; it may not accept our certificate"
+                       : name_of(end);
+  return error_of(observe::Flag::kHandshakeFailure, "HTTP/2 with " + name + ": " + std::string(why));
 }
 
 void TunnelDialer::Entry::drop_opening() {

@@ -76,6 +76,7 @@ class TunnelDialer::Entry final : public base::Retirable, private SessionOwner, 
   void on_going_away(Session&) override { serve(); }
   void on_session_over(Session& session, SessionEnd end) override;
   void on_io(uint32_t events) override;  // an opening that could not even begin
+  [[nodiscard]] base::Error unopened(SessionEnd end) const;
   [[nodiscard]] Session* best() const;
   [[nodiscard]] bool wants_more(const Session* best) const;
   void open();

@@ -60,9 +60,9 @@ nghttp2_nv field(std::string_view name, std::string_view value, uint8_t flags = 
 }  // namespace
 
 std::string_view name_of(SessionEnd end) {
-  static constexpr std::array<std::string_view, 7> kNames = {
-      "finished", "connection lost", "no answer to PING", "no SETTINGS in time", "HTTP/2 protocol error", "flood",
-      "aborted"};
+  static constexpr std::array<std::string_view, 8> kNames = {
+      "finished", "connection lost", "refused with a TLS alert", "no answer to PING", "no SETTINGS in time",
+      "HTTP/2 protocol error", "flood", "aborted"};
   return kNames[static_cast<size_t>(end)];
 }
 
@@ -342,8 +342,8 @@ void Session::end(SessionEnd why) {
   newborn_.clear();
   // An end that looks orderly must not follow resets that could not be sent.
   const bool unsaid = why == SessionEnd::kAborted && out_ != nullptr;
-  const bool unreachable =
-      why == SessionEnd::kLost || why == SessionEnd::kPingTimeout || why == SessionEnd::kBeginTimeout;
+  const bool unreachable = why == SessionEnd::kLost || why == SessionEnd::kRefused ||
+                           why == SessionEnd::kPingTimeout || why == SessionEnd::kBeginTimeout;
   if (unsaid || unreachable)
     transport_->reset();
   else

@@ -18,6 +18,7 @@ enum class Role : uint8_t { kClient, kServer };
 enum class SessionEnd : uint8_t {
   kFinished,      // both sides were done with it
   kLost,          // the peer or the network broke it off
+  kRefused,       // a TLS alert before the peer's SETTINGS: in TLS 1.3 a server judges the client's certificate late
   kPingTimeout,   // no PONG
   kBeginTimeout,  // no SETTINGS
   kProtocol,      // the peer breaks HTTP/2
@@ -89,6 +90,7 @@ class Session final : public base::Retirable,
   void on_io(uint32_t events) override;  // yielded with input left, or asked for a flush outside of a turn
   void read_all();
   [[nodiscard]] bool feed(std::string_view bytes);
+  [[nodiscard]] SessionEnd end_of(const base::Io& io) const;  // of a read that found no more to come
   // Tells owner and handlers what has happened. Nobody is called from inside nghttp2.
   void settle();
   void dispatch(Stream& stream, uint8_t events);

@@ -29,6 +29,11 @@ void Session::on_io(uint32_t) {
   run_output();
 }
 
+SessionEnd Session::end_of(const base::Io& io) const {
+  if (open_ == 0 && io.kind == base::Io::Kind::kEnd) return SessionEnd::kFinished;
+  return step_ == Step::kBegin && io.sys_errno == ECONNABORTED ? SessionEnd::kRefused : SessionEnd::kLost;
+}
+
 void Session::read_all() {
   if (step_ == Step::kOver || cut()) return;
   if (engine_.read_block_busy) {  // called from inside a reader of another session
@@ -49,7 +54,7 @@ void Session::read_all() {
     if (size > 0) over = !feed({engine_.read_block.get(), size});
     if (!over && !read_left_ && io.kind != base::Io::Kind::kWouldBlock) {
       over = true;
-      end(open_ == 0 && io.kind == base::Io::Kind::kEnd ? SessionEnd::kFinished : SessionEnd::kLost);
+      end(end_of(io));
     }
   }
   engine_.read_block_busy = false;

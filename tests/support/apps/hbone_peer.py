@@ -15,6 +15,8 @@ Modes of the client (--mode), the wrong ones first:
   never-read     asks for a lot and never reads: prints how much came before it stalled
   window-one     a stream window of one byte            rapid-reset    opens and resets streams without end
   ping-flood, settings-flood                            hold           stays open until stdin ends
+  other-path     a CONNECT with :path and :scheme
+Modes of the server: never-read (of its first stream), no-alpn, tls12.
 """
 import argparse
 import json
@@ -107,6 +109,8 @@ def connect_headers(args):
     if args.mode == "get":
         return [(":method", "GET"), (":scheme", "http"), (":authority", args.authority), (":path", "/")]
     headers = [(":method", "CONNECT"), (":authority", args.authority)]
+    if args.mode == "other-path":
+        headers += [(":scheme", "https"), (":path", "/")]
     for name in ("baggage", "forwarded", "traceparent"):
         if getattr(args, name):
             headers.append((name, getattr(args, name)))
@@ -303,6 +307,8 @@ class Serving:
             if isinstance(event, h2.events.RequestReceived):
                 self.request(event.stream_id, dict(event.headers))
             elif isinstance(event, h2.events.DataReceived):
+                if self.args.mode == "never-read" and event.stream_id == 1:
+                    continue
                 if event.stream_id in self.streams:
                     self.streams[event.stream_id].sendall(event.data)
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
