@@ -65,6 +65,9 @@ Options parse_options(int argc, char** argv) {
   app.add_option("--mark", options.mark, "bit of SO_MARK to use");
   app.add_option("--cluster-domain", options.cluster_domain)->capture_default_str();
   app.add_option("--trust-domain", options.trust_domain)->capture_default_str();
+  app.add_flag("--same-node-mtls", options.same_node_tls,
+               "mutual TLS also between pods of one node, where no namespace says otherwise (annotation "
+               "weft.mesh/same-node)");
   app.add_option("--log-level", options.log_level, "trace, debug, info, warn, error, off")
       ->capture_default_str();
   app.add_flag("--access-log", options.access_log, "proxies write one line a request or connection");

@@ -34,6 +34,7 @@ struct Options {
   std::string kubelet_cgroup;  // whose connections are probes; empty: none are
   uint32_t mark = 0;        // 0: the default bit
   std::string cluster_domain = "cluster.local", trust_domain = "cluster.local";
+  bool same_node_tls = false;  // where no namespace says otherwise
   std::string log_level = "info";
   bool access_log = false;
   CaOptions ca;

@@ -13,6 +13,7 @@ state::StateOptions state_options(const Options& options) {
   out.pod = options.pod;
   out.settings.access_log = options.access_log;
   out.settings.cluster_domain = options.cluster_domain;
+  out.same_node_tls = options.same_node_tls;
   out.settings.trust_domain = options.trust_domain;
   out.settings.mutual_tls = !options.ca.address.empty();
   return out;

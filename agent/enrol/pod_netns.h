@@ -38,8 +38,8 @@ class PodNetns {
   // The file at `path` still is this namespace; false once the pod is gone or another took its name.
   [[nodiscard]] virtual bool is_at(const std::string& path) const = 0;
 
-  // lo is up and tcp_fwmark_accept is on, so that answers of the application to a delivered connection loop
-  // as well.
+  // lo is up, tcp_fwmark_accept and fwmark_reflect are on, so that answers to a delivered connection loop as well:
+  // the application's, and the reset of a port where nobody listens.
   virtual base::Status prepare() = 0;
   [[nodiscard]] virtual bool is_prepared() const = 0;
 

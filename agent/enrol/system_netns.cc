@@ -5,11 +5,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <cerrno>
 #include <filesystem>
 #include <set>
+#include <string_view>
 #include <system_error>
 #include <thread>
 
@@ -20,7 +22,11 @@
 namespace weft::enrol {
 namespace {
 
-constexpr const char* kFwmarkAccept = "/proc/sys/net/ipv4/tcp_fwmark_accept";
+// Switches of a namespace that make what belongs to a marked connection carry its mark, and so loop as it does: what
+// the accepting socket sends, and the resets and ICMP errors that the kernel answers for nobody's socket. Without the
+// latter a delivery to a dead port would be a time-out. IPv6 has no switch of its own for the former.
+constexpr std::array kSwitches = {"/proc/sys/net/ipv4/tcp_fwmark_accept", "/proc/sys/net/ipv4/fwmark_reflect",
+                                  "/proc/sys/net/ipv6/fwmark_reflect"};
 
 // Makes `count` sockets inside.
 template <typename Make>
@@ -73,8 +79,12 @@ base::Status SystemNetns::look_inside() {
     TRY_ASSIGN(route_, Netlink::open(NETLINK_ROUTE));
     TRY_ASSIGN(diag_, Netlink::open(NETLINK_SOCK_DIAG));
     TRY_ASSIGN(changes_, watch_changes());
-    fwmark_accept_ = base::Fd(::open(kFwmarkAccept, O_RDWR | O_CLOEXEC));
-    if (!fwmark_accept_) return base::fail_errno(std::string("open ") + kFwmarkAccept);
+    for (const char* path : kSwitches) {
+      base::Fd file(::open(path, O_RDWR | O_CLOEXEC));
+      const bool no_ipv6 = !file && errno == ENOENT && std::string_view(path).find("ipv6") != std::string_view::npos;
+      if (!file && !no_ipv6) return base::fail_errno(std::string("open ") + path);
+      if (file) switches_.push_back(std::move(file));
+    }
     return {};
   });
 }
@@ -101,14 +111,16 @@ bool SystemNetns::is_at(const std::string& path) const {
 
 base::Status SystemNetns::prepare() {
   TRY(set_loopback_up(*route_));
-  if (pwrite(fwmark_accept_.get(), "1", 1, 0) != 1)
-    return base::fail_errno(std::string("write ") + kFwmarkAccept);
+  for (const auto& file : switches_)
+    if (pwrite(file.get(), "1", 1, 0) != 1) return base::fail_errno("switch the mark of answers on");
   return {};
 }
 
 bool SystemNetns::is_prepared() const {
-  char value = '0';
-  return pread(fwmark_accept_.get(), &value, 1, 0) == 1 && value == '1';
+  return std::ranges::all_of(switches_, [](const base::Fd& file) {
+    char value = '0';
+    return pread(file.get(), &value, 1, 0) == 1 && value == '1';
+  });
 }
 
 base::Result<std::vector<base::Fd>> SystemNetns::make_listeners(model::Family family, size_t count) {

@@ -47,8 +47,7 @@ class SystemNetns final : public PodNetns {
   const Steering steering_;
   uint64_t cookie_ = 0;
   base::Fd changes_;
-  base::Fd fwmark_accept_;  // net.ipv4.tcp_fwmark_accept of the namespace; an open sysctl file keeps to its
-                            // namespace
+  std::vector<base::Fd> switches_;  // sysctl files; an open one keeps to its namespace
   std::optional<Netlink> route_, diag_;
 };
 

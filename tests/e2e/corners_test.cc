@@ -70,7 +70,7 @@ class CornersTest : public testing::Test {
     const Answer answer = cluster_->exec("client", {"python3", "-c", script}, "mesh");
     return answer.out + answer.err;
   }
-  static Counters counters() { return kernel_counters("/sys/fs/bpf/weft/" + cluster_->name() + "-node1/v1"); }
+  static Counters counters() { return node_counters(cluster_->name(), "node1"); }
   static std::string metrics(const std::string& node) {
     const std::string address = cluster_->pod_field("weft-system", "weft-proxy-" + node, ".status.podIP");
     return cluster_->exec(node, {"curl", "-s", "-m", "5", "http://" + address + ":15020/metrics"}).out;

@@ -41,7 +41,16 @@ class FaultsTest : public testing::Test {
       ASSERT_TRUE(eventually([&] { return cluster_->is_captured(pod); }, seconds(20))) << pod;
   }
   static void TearDownTestSuite() { cluster_.reset(); }
-  void SetUp() override { ASSERT_NE(cluster_, nullptr); }
+  // Each test breaks a whole node: what the one before has killed is back first, out of its back-off.
+  void SetUp() override {
+    ASSERT_NE(cluster_, nullptr);
+    for (const char* component : {"weft-agent-node1", "weft-proxy-node1"})
+      ASSERT_TRUE(eventually([&] { return is_ready(component); }, seconds(40))) << component;
+    ASSERT_TRUE(eventually([] { return works("far"); }, seconds(20)));
+  }
+  static bool is_ready(const std::string& pod) {
+    return !cluster_->ctl({"get", "pods", pod, "-n", "weft-system", "--ready", "-o", "name"}).out.empty();
+  }
 
   static json probe(std::vector<std::string> words, int limit = 60) {
     return test::probe(*cluster_, "client", "mesh", std::move(words), seconds(limit));
@@ -56,7 +65,7 @@ class FaultsTest : public testing::Test {
                            "annotations: {" + annotations + "}}\n");
   }
   static Counters counters(const std::string& node = "node1") {
-    return kernel_counters("/sys/fs/bpf/weft/" + cluster_->name() + "-" + node + "/v1");
+    return node_counters(cluster_->name(), node);
   }
   // A connection that stays open for `s` seconds while the test breaks things; its outcome when it ends.
   static std::future<json> held(const std::string& server, int s) {

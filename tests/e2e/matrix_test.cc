@@ -110,7 +110,7 @@ class MatrixTest : public testing::TestWithParam<Case> {
     return test::probe(*cluster_, "client", ns, std::move(words), seconds(limit));
   }
   static Counters counters(const std::string& node) {
-    return kernel_counters("/sys/fs/bpf/weft/" + cluster_->name() + "-" + node + "/v1");
+    return node_counters(cluster_->name(), node);
   }
 
   static std::unique_ptr<Cluster> cluster_;

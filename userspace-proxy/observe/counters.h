@@ -10,6 +10,7 @@
   X(accept_failed, "accept calls that failed otherwise") \
   X(connections_shed, "connections closed at once because the worker is full") \
   X(policy_refused, "arrivals reset because the kernel half or the proxy refused them") \
+  X(policy_dry_run_denials, "connections let in that a rule on a dry run would have refused") \
   X(policy_cut, "live connections reset because a new policy refuses them") \
   X(identify_failed, "connections reset because their addresses could not be read") \
   X(loops_refused, "connections to the proxy's own listener, reset because dialling them would come back") \

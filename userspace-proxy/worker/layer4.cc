@@ -43,6 +43,10 @@ void Layer4::start(const Config& config) {
   }
   const auto verdict = judge(config, info_, destination_, target_);
   if (!verdict.allows()) return refuse(verdict);
+  if (verdict.would_deny) {
+    ++tools_.recorder.counters().policy_dry_run_denials;
+    dry_run_ = "policy: " + policy::describe(verdict);
+  }
   dial();
 }
 
@@ -85,7 +89,7 @@ void Layer4::on_relay_end(relay::Relay& relay) {
   count_bytes();
   switch (relay.cause()) {
     case relay::Cause::kNone:
-      return finish(Flag::kNone, "");
+      return finish(Flag::kNone, dry_run_);
     case relay::Cause::kSourceReset:
       ++counters.relay_source_reset;
       return finish(Flag::kNone, "source_reset");

@@ -88,6 +88,7 @@ class Layer4 final : public base::Retirable,
   std::unique_ptr<connect::Dial> dial_;
   std::unique_ptr<relay::Relay> relay_;
   std::string cut_because_;
+  std::string dry_run_;  // what rules on a dry run would have said; empty: nothing
 };
 
 }  // namespace weft::worker

@@ -54,8 +54,7 @@ class NativeKernel {
 
   [[nodiscard]] bool admits(uint32_t pod_id, uint32_t kinds, bool has_allow, uint32_t source,
                             const base::Address& from, uint16_t port) const {
-    const weft_address address = address_of(from);
-    weft_party party{.pod_id = pod_id, .kinds = kinds, .port = port, .address = &address};
+    weft_party party{.pod_id = pod_id, .kinds = kinds, .port = port, .address = address_of(from)};
     if (source != model::kNone) {
       const weft_pod& caller = tables_.pods.at(compile::pod_key(snapshot_.workloads[source]));
       party.identity = caller.identity;

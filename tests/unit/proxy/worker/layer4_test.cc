@@ -168,6 +168,19 @@ TEST_F(Layer4Test, an_arrival_that_the_kernel_attested_is_proven_and_any_other_i
   EXPECT_EQ(dialer.client, at("10.0.1.2:5000"));
 }
 
+TEST_F(Layer4Test, a_dry_run_lets_in_is_counted_and_named_in_the_record) {
+  test::give_rules(snapshot, 0, {test::rule(9, true, {.ports = {8080}})});
+  snapshot.policy_rules[0].source = "AuthorizationPolicy dev/no rules[0]";
+  snapshot.policy_rules[0].dry_run = true;
+  begin(listen::Kind::kInbound, "10.0.1.1:8080", "10.0.2.1:5000");
+  connected();
+  source.ends();
+  destination.ends();
+  EXPECT_EQ(metrics.counters.policy_dry_run_denials, 1u);
+  EXPECT_EQ(metrics.counters.policy_refused, 0u);
+  EXPECT_NE(line().find("dry\\x20run:\\x20denied\\x20by\\x20rule\\x209"), std::string::npos) << line();
+}
+
 TEST_F(Layer4Test, a_refused_arrival_is_reset_before_anything_is_dialled) {
   test::give_rules(snapshot, 0, {test::rule(9, true, {.ports = {8080}})});
   snapshot.policy_rules[0].source = "AuthorizationPolicy dev/no rules[0]";
