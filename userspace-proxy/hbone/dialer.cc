@@ -66,12 +66,12 @@ void TunnelDialer::on_bundle(const StillTrusted& still_trusted) {
 
 void TunnelDialer::forget_identity(const model::SpiffeId& identity) {
   for (Entry* const entry : entries())
-    if (entry->source == identity) entry->cut();
+    if (entry->source == identity) entry->let_go();
 }
 
 void TunnelDialer::forget_pod(std::string_view pod) {
   for (Entry* const entry : entries())
-    if (entry->pod == pod) entry->cut();
+    if (entry->pod == pod) entry->let_go();
 }
 
 void TunnelDialer::renew(const model::SpiffeId& identity) {

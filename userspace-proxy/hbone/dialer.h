@@ -53,7 +53,8 @@ class TunnelDialer final {
   // A new trust bundle is in force: tunnels whose peer does not hold by it are cut, handshakes begin anew.
   using StillTrusted = std::function<bool(const tls::PeerProof&)>;
   void on_bundle(const StillTrusted& still_trusted);
-  // No pod here has that identity any more, or that pod is gone: its tunnels are cut, its dials fail.
+  // No pod here has that identity any more, or that pod is gone or left the mesh: its dials fail, its tunnels take no
+  // stream any more. Those they carry live on: a pod that is un-enrolled keeps its connections (enrolment.md 6, row 8).
   void forget_identity(const model::SpiffeId& identity);
   void forget_pod(std::string_view pod);
   // No tunnel of it takes new streams; they end when their streams have. For a certificate that must not be shown

@@ -241,9 +241,9 @@ void TunnelDialer::Entry::fail_all(std::list<Pending*>& list, const base::Error&
   forget_if_unused();
 }
 
-void TunnelDialer::Entry::cut() {
+void TunnelDialer::Entry::let_go() {
   drop_opening();
-  for (const auto& tunnel : tunnels) tunnel.session->abort();
+  for (const auto& tunnel : tunnels) tunnel.session->drain();
   fail_all(waiting_, error_of(observe::Flag::kIdentityError, "there is no identity any more to connect with"));
 }
 

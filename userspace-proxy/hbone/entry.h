@@ -55,7 +55,7 @@ class TunnelDialer::Entry final : public base::Retirable, private SessionOwner, 
   void add(Pending& pending);    // it waits
   void pending_gone();
   void serve();                  // gives tunnels to those who wait, opens one more where that is due
-  void cut();                    // every tunnel; dials and handshakes fail
+  void let_go();                 // tunnels take no stream any more; dials and handshakes fail
   void restart_opening();
   void opening_failed(const base::Error& error);
   [[nodiscard]] SessionOwner& session_owner() { return *this; }

@@ -258,15 +258,16 @@ TEST_F(DialerTest, an_unused_tunnel_goes_after_five_minutes) {
   EXPECT_TRUE(tunnels.empty());
 }
 
-TEST_F(DialerTest, a_forgotten_identity_or_pod_cuts_its_tunnels_and_fails_its_dials) {
+TEST_F(DialerTest, a_forgotten_identity_or_pod_keeps_its_streams_and_fails_its_dials) {
   accept_all = true;
-  auto open = dial("dev/a"), other = dial("dev/b");
+  auto open = dial("dev/a");
   serve();
   test::Reader app(std::move(open->transport), *loop);
   serve();
   source().forget_pod("dev/a");
-  serve();
-  EXPECT_EQ(app.failure, ECONNRESET);
+  source().forget_identity(caller);
+  pass_in_steps(base::Millis(5'000));
+  EXPECT_EQ(app.failure, 0) << "what runs goes on";
   EXPECT_EQ(source().tunnels(), 1u);
   securer.hold = true;
   auto waiting = dial("dev/c");
@@ -274,9 +275,20 @@ TEST_F(DialerTest, a_forgotten_identity_or_pod_cuts_its_tunnels_and_fails_its_di
   source().forget_identity(caller);
   securer.hold = false;
   serve();
-  EXPECT_EQ(source().tunnels(), 0u);
   ASSERT_TRUE(waiting->error.has_value());
   EXPECT_EQ(flag_of(*waiting->error), Flag::kIdentityError);
+}
+
+TEST_F(DialerTest, a_forgotten_pods_tunnel_ends_with_its_last_stream) {
+  accept_all = true;
+  auto open = dial("dev/a"), other = dial("dev/b");
+  serve();
+  source().forget_pod("dev/a");
+  serve();
+  EXPECT_EQ(source().tunnels(), 2u);
+  open->transport.reset();
+  pass_in_steps(base::Millis(5'000));
+  EXPECT_EQ(source().tunnels(), 1u) << "the other pod's";
 }
 
 TEST_F(DialerTest, a_new_bundle_begins_handshakes_anew) {
