@@ -163,12 +163,11 @@ TEST_F(Nghttp2Test, nghttpx_that_shows_another_name_gets_no_request) {
   EXPECT_EQ(flag_of(*dialled->error), observe::Flag::kIdentityError) << base::describe(*dialled->error);
 }
 
-// It leaves without an alert, after our side of the handshake is done: nothing but a hint is to be had.
-TEST_F(Nghttp2Test, nghttpx_that_does_not_know_our_root_gets_no_request_and_we_guess_why) {
+TEST_F(Nghttp2Test, nghttpx_that_does_not_know_our_root_is_a_failure_of_tls) {
   be(test::TestCa("another root").issue({.uris = {ours.to_string()}}));
   const auto dialled = dial(terminator());
   ASSERT_TRUE(dialled->error);
-  EXPECT_TRUE(holds(dialled->error->what, "our certificate")) << base::describe(*dialled->error);
+  EXPECT_EQ(flag_of(*dialled->error), observe::Flag::kTlsFailure) << base::describe(*dialled->error);
 }
 
 TEST_F(Nghttp2Test, nghttp_is_told_that_only_connect_is_served) {

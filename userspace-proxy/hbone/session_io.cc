@@ -108,7 +108,7 @@ void Session::dispatch(Stream& stream, uint8_t events) {
   if (!watch.dead) stream.stash();
 }
 
-// Nobody carries its data yet.
+// Nobody carries its data yet. A reset behind an answer that refuses adds nothing: the answer says why.
 void Session::dispatch_head(Stream& stream, uint8_t events) {
   const auto born = std::ranges::find(newborn_, &stream, &std::unique_ptr<Stream>::get);
   if (born != newborn_.end()) {
@@ -119,8 +119,9 @@ void Session::dispatch_head(Stream& stream, uint8_t events) {
     return;
   }
   if (stream.owner_ == nullptr) return;
-  if ((events & Stream::kGone) != 0) return stream.owner_->on_gone(stream, stream.error_code_);
-  if ((events & Stream::kHeadDone) != 0) stream.owner_->on_head(stream);
+  const bool refused = role_ == Role::kClient && stream.head_done_ && stream.head().status != 200;
+  if ((events & Stream::kGone) != 0 && !refused) return stream.owner_->on_gone(stream, stream.error_code_);
+  if ((events & (Stream::kHeadDone | Stream::kGone)) != 0) stream.owner_->on_head(stream);
 }
 
 // ---- output
@@ -222,7 +223,10 @@ bool Session::flush(bool all) {
     if (size == 0) break;
     const iovec piece{out_->bytes.data() + out_begin_, size};
     const auto io = transport_->write({&piece, 1});
-    if (io.kind == base::Io::Kind::kWouldBlock) {
+    // A peer that refuses our certificate closes behind its alert, and our first frames may meet its reset before
+    // we have read the alert: reading ends such a session, or its time does.
+    const bool refused_unheard = io.kind == base::Io::Kind::kError && step_ == Step::kBegin;
+    if (io.kind == base::Io::Kind::kWouldBlock || refused_unheard) {
       blocked_ = true;
       return false;
     }

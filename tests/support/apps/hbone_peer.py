@@ -16,7 +16,7 @@ Modes of the client (--mode), the wrong ones first:
   window-one     a stream window of one byte            rapid-reset    opens and resets streams without end
   ping-flood, settings-flood                            hold           stays open until stdin ends
   other-path     a CONNECT with :path and :scheme
-Modes of the server: never-read (of its first stream), no-alpn, tls12.
+Modes of the server: never-read (of its first stream), refuse-reset (a reset at once behind --status), no-alpn, tls12.
 """
 import argparse
 import json
@@ -337,6 +337,9 @@ class Serving:
             status = "400"
         elif self.args.expect_authority and headers.get(":authority") != self.args.expect_authority:
             status = "400"
+        if status != "200" and self.args.mode == "refuse-reset":
+            self.h2.send_headers(stream, [(":status", status)])
+            return self.h2.reset_stream(stream, h2.errors.ErrorCodes.NO_ERROR)
         if status != "200":
             return self.h2.send_headers(stream, [(":status", status)], end_stream=True)
         try:

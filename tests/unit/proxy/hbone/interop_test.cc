@@ -118,6 +118,12 @@ TEST_F(InteropTest, a_refusal_of_a_stock_server_has_its_name) {
   EXPECT_EQ(flag_of(*dialled->error), observe::Flag::kDeny);
 }
 
+TEST_F(InteropTest, a_refusal_with_a_reset_right_behind_it_keeps_its_name) {
+  const auto dialled = dial(serve({"--status", "401", "--mode", "refuse-reset"}));
+  ASSERT_TRUE(dialled->error.has_value());
+  EXPECT_EQ(flag_of(*dialled->error), observe::Flag::kDeny) << base::describe(*dialled->error);
+}
+
 TEST_F(InteropTest, a_stock_server_that_never_reads_stops_one_stream_and_no_other) {
   const auto there = serve({"--mode", "never-read"});
   const auto stuck = stream(there, test::Carried::Does::kPour);
