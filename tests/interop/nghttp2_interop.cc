@@ -170,6 +170,16 @@ TEST_F(Nghttp2Test, nghttpx_that_does_not_know_our_root_is_a_failure_of_tls) {
   EXPECT_EQ(flag_of(*dialled->error), observe::Flag::kTlsFailure) << base::describe(*dialled->error);
 }
 
+TEST_F(Nghttp2Test, nghttpd_without_tls_gets_no_request_in_plain_text) {
+  const uint16_t there = test::free_port();
+  const test::Background server({"nghttpd", "-a", "127.0.0.1", "--no-tls", "-v", std::to_string(there)}, dir / "nghttpd.log");
+  ASSERT_TRUE(answers(there)) << server.said();
+  const auto dialled = dial(there);
+  ASSERT_TRUE(dialled->error);
+  EXPECT_EQ(flag_of(*dialled->error), observe::Flag::kTlsFailure) << base::describe(*dialled->error);
+  EXPECT_FALSE(holds(server.said(), "CONNECT")) << server.said();
+}
+
 TEST_F(Nghttp2Test, nghttp_is_told_that_only_connect_is_served) {
   std::vector<std::string> words = {"nghttp", "-v", "--no-verify-peer", "--timeout=5", "--cert=" + (dir / "cert.pem"),
                                     "--key=" + (dir / "key.pem"), "https://" + address() + "/"};

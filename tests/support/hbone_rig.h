@@ -66,6 +66,7 @@ class FakeSecurer final : public hbone::Securer {
   int handshakes = 0;
   bool hold = false;
   std::optional<base::Error> refuse;
+  std::unique_ptr<base::Transport> instead;  // of the next connection
   base::Nanos max_age{0};
 
  private:
@@ -82,7 +83,7 @@ class FakeSecurer final : public hbone::Securer {
       if (securer_.hold) return securer_.loop_.again(this);
       if (securer_.refuse) return handler_.on_secured(std::unexpected(*securer_.refuse));
       hbone::Secured out;
-      out.transport = std::move(tcp_);
+      out.transport = securer_.instead ? std::move(securer_.instead) : std::move(tcp_);
       out.max_age = securer_.max_age;
       handler_.on_secured(std::move(out));
     }

@@ -155,6 +155,44 @@ TEST_F(DialerTest, failures_have_names) {
   EXPECT_EQ(source().tunnels(), 0u);
 }
 
+// A connection whose peer has refused our certificate and closed, its alert not yet read.
+struct RefusedTransport final : base::Transport, private base::IoHandler {
+  ~RefusedTransport() override {
+    if (loop != nullptr) loop->forget(this);
+  }
+  base::Status attach(base::Loop& its_loop, base::TransportHandler* its_handler) override {
+    loop = &its_loop;
+    handler = its_handler;
+    return {};
+  }
+  base::Io read(std::span<char>) override {
+    if (!heard) return {};
+    return {base::Io::Kind::kError, 0, ECONNABORTED};
+  }
+  base::Io write(std::span<const iovec>) override {
+    if (!heard) loop->again(this);
+    return {base::Io::Kind::kError, 0, EPIPE};
+  }
+  void shutdown_write() override {}
+  void reset() override { loop->forget(this); }
+  void on_io(uint32_t) override {
+    heard = true;
+    handler->on_readable();
+  }
+  base::Loop* loop = nullptr;
+  base::TransportHandler* handler = nullptr;
+  bool heard = false;
+};
+
+TEST_F(DialerTest, an_alert_that_our_first_frames_overtake_is_still_heard) {
+  securer.instead = std::make_unique<RefusedTransport>();
+  auto dialled = dial();
+  turn(30);
+  ASSERT_TRUE(dialled->error.has_value());
+  EXPECT_EQ(flag_of(*dialled->error), Flag::kTlsFailure) << base::describe(*dialled->error);
+  EXPECT_EQ(source().tunnels(), 0u);
+}
+
 TEST_F(DialerTest, answers_other_than_200_fail_and_401_is_a_denial) {
   for (const auto& [status, flag] : {std::pair{"401", Flag::kDeny}, {"503", Flag::kConnect}, {"400", Flag::kConnect},
                                      {"201", Flag::kConnect}}) {

@@ -90,6 +90,14 @@ TEST_F(InteropTest, a_stock_client_that_never_reads_holds_its_window_and_nobody_
   EXPECT_TRUE(until([&] { return served[0]->failure != 0; })) << "its end is felt";
 }
 
+TEST_F(InteropTest, a_stock_client_with_a_window_of_one_gets_one_byte) {
+  serves = test::Carried::Does::kPour;
+  const auto out = peer({"--authority", "127.0.0.1:80", "--mode", "window-one", "--timeout", "2"});
+  EXPECT_TRUE(holds(out, R"("received": 1,)")) << out;
+  ASSERT_EQ(served.size(), 1u);
+  EXPECT_EQ(served[0]->total, 1u) << "what the peer does not take stays with the application";
+}
+
 // ---- the peer is the destination
 
 TEST_F(InteropTest, a_stock_server_carries_streams_of_ours) {
