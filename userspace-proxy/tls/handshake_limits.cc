@@ -30,6 +30,7 @@ HandshakeLimits::Bucket& HandshakeLimits::bucket_of(const base::Address& source)
 HandshakeLimits::Answer HandshakeLimits::admit(const base::Address& source, base::Instant now) {
   if (under_way_ >= config_.under_way) return Answer::kBusy;
   auto& bucket = bucket_of(source);
+  if (bucket.under_way >= config_.under_way_of_one) return Answer::kTooMany;
   const uint64_t full = uint64_t{config_.burst} * 1000;
   if (now > bucket.last) {
     const auto passed = std::chrono::duration_cast<base::Millis>(now - bucket.last);
@@ -42,8 +43,14 @@ HandshakeLimits::Answer HandshakeLimits::admit(const base::Address& source, base
   }
   if (bucket.tokens_milli < 1000) return Answer::kTooOften;
   bucket.tokens_milli -= 1000;
+  ++bucket.under_way;
   ++under_way_;
   return Answer::kGo;
+}
+
+void HandshakeLimits::done(const base::Address& source) {
+  --bucket_of(source).under_way;
+  --under_way_;
 }
 
 }  // namespace weft::tls

@@ -15,6 +15,12 @@ Flag flag_of(hbone::Refusal refusal) {
   return refusal == hbone::Refusal::kDenied ? Flag::kDeny : Flag::kConnect;
 }
 
+std::string_view why_of(tls::HandshakeLimits::Answer answer) {
+  using Answer = tls::HandshakeLimits::Answer;
+  if (answer == Answer::kBusy) return "too many handshakes under way";
+  return answer == Answer::kTooMany ? "too many unfinished handshakes of this source" : "too many handshakes of this source";
+}
+
 }  // namespace
 
 // One arrival, from accept to the end of its tunnel:
@@ -64,7 +70,7 @@ class TunnelServer::Guest final : public base::Retirable,
  private:
   void stop_waiting() {
     if (std::exchange(waiting_, false)) server_.tools_.waits.leave(arrival_.identity, *this);
-    if (std::exchange(admitted_, false)) server_.limits_.done();
+    if (std::exchange(admitted_, false)) server_.limits_.done(arrival_.peer.address);
     timer_.cancel();
   }
   void on_credential(const std::string& why) override {
@@ -77,8 +83,7 @@ class TunnelServer::Guest final : public base::Retirable,
     const auto answer = server_.limits_.admit(arrival_.peer.address, server_.tools_.loop.turn_time());
     if (answer != tls::HandshakeLimits::Answer::kGo) {
       ++server_.tools_.counters.tls_shed;
-      const bool busy = answer == tls::HandshakeLimits::Answer::kBusy;
-      return refuse(Flag::kOverload, busy ? "too many handshakes under way" : "too many handshakes of this source");
+      return refuse(Flag::kOverload, why_of(answer));
     }
     admitted_ = true;
     auto& tools = server_.tools_;

@@ -53,8 +53,21 @@ TEST(HandshakeLimits, no_more_than_the_bound_are_under_way_and_a_finished_one_ma
   EXPECT_EQ(limits.admit(base::Address::v4(2), clock.now()), Answer::kGo);
   EXPECT_EQ(limits.admit(base::Address::v4(3), clock.now()), Answer::kBusy);
   EXPECT_EQ(limits.under_way(), 2u);
-  limits.done();
+  limits.done(base::Address::v4(1));
   EXPECT_EQ(limits.admit(base::Address::v4(3), clock.now()), Answer::kGo);
+}
+
+TEST(HandshakeLimits, a_source_that_finishes_nothing_leaves_room_for_the_others) {
+  test::FakeClock clock;
+  HandshakeLimits limits({.under_way = 10, .under_way_of_one = 3, .burst = 4, .per_second = 1, .buckets = 4096, .seed = 7});
+  const auto loud = base::Address::v4(1);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(limits.admit(loud, clock.now()), Answer::kGo);
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(limits.admit(loud, clock.now()), Answer::kTooMany);
+  EXPECT_EQ(limits.under_way(), 3u);
+  EXPECT_EQ(limits.admit(base::Address::v4(2), clock.now()), Answer::kGo);
+  limits.done(loud);
+  EXPECT_EQ(limits.admit(loud, clock.now()), Answer::kGo) << "what was turned away took nothing of its rate";
+  EXPECT_EQ(limits.admit(loud, clock.now()), Answer::kTooMany);
 }
 
 TEST(HandshakeLimits, the_seed_decides_who_shares_a_bucket) {

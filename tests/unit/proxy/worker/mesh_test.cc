@@ -265,10 +265,23 @@ TEST_F(MeshTest, too_many_handshakes_of_one_source_are_shed_and_counted) {
         std::move(pair.far));
   EXPECT_GT(counters.tls_shed, 0u);
   EXPECT_EQ(counters.tls_shed, refused.size());
-  EXPECT_LE(destination->server->size(), 256u);
+  EXPECT_EQ(destination->server->size(), tls::HandshakeLimits::Config{}.under_way_of_one);
+  const uint64_t shed = counters.tls_shed;
+  test::TransportPair other;
+  destination->server->serve(
+      {.pod = "prod/api-1", .identity = kApi, .original = at("10.0.2.1:15008"), .peer = at("10.0.1.2:40000")},
+      std::move(other.far));
+  EXPECT_EQ(counters.tls_shed, shed) << "another source is served";
   destination->server->abort_all();
   turns();
   EXPECT_EQ(destination->server->size(), 0u);
+  test::TransportPair again;
+  destination->server->serve(
+      {.pod = "prod/api-1", .identity = kApi, .original = at("10.0.2.1:15008"), .peer = at("10.0.1.1:40000")},
+      std::move(again.far));
+  EXPECT_EQ(counters.tls_shed, shed) << "the ended ones were given back";
+  destination->server->abort_all();
+  turns();
 }
 
 }  // namespace
