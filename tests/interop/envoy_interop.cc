@@ -121,7 +121,8 @@ TEST_F(EnvoyTest, a_reset_of_its_application_is_a_reset_here_and_the_tunnel_live
   EXPECT_EQ(dialer->tunnels(), 1u);
 }
 
-// With a FIN: Envoy 1.40 makes no RST of CONNECT_ERROR, whichever end of the tunnel it is.
+// With a FIN: Envoy 1.40 makes no RST of CONNECT_ERROR, whichever end of the tunnel it is. Where it begins the tunnel it
+// would make one of INTERNAL_ERROR; RFC 9113 8.5 wants CONNECT_ERROR (tried 2026-11-30).
 TEST_F(EnvoyTest, a_reset_of_ours_ends_its_application_and_the_tunnel_lives_on) {
   const auto there = terminator();
   const auto ends = out(there);
