@@ -203,7 +203,7 @@ struct HboneRig : hbone::InboundOwner {
   }
   hbone::InboundTunnel& accept(std::unique_ptr<base::Transport> transport) {
     hbone::InboundTunnel::Peer peer;
-    peer.address = *base::SocketAddress::parse("10.0.0.9:50000");
+    peer.address = *base::SocketAddress::parse(peer_address);
     peer.pod = destination.address;
     tunnels.push_back(std::make_unique<hbone::InboundTunnel>(engine(), std::move(transport), std::move(peer),
                                                              hbone::InboundTunnel::Times{.max_age = server_age}, *this));
@@ -214,8 +214,8 @@ struct HboneRig : hbone::InboundOwner {
   struct Ends {
     std::unique_ptr<Reader> near, far;
   };
-  Ends connect() {
-    auto dialled = dial();
+  Ends connect(std::string_view pod = "dev/caller") {
+    auto dialled = dial(pod);
     serve();
     CHECK(requests.size() == 1);
     auto far = requests.front()->accept();
@@ -259,6 +259,7 @@ struct HboneRig : hbone::InboundOwner {
   base::SocketAddress destination = *base::SocketAddress::parse("10.1.0.2:15008");
   std::string baggage = "k8s.namespace.name=dev";
   base::Nanos server_age{0};
+  std::string peer_address = "10.0.0.9:50000";  // of the next that serve() takes
   std::unique_ptr<hbone::Engine> engine_;
   std::unique_ptr<hbone::TunnelDialer> dialer;
   std::vector<std::unique_ptr<hbone::InboundTunnel>> tunnels;

@@ -46,7 +46,8 @@ struct ChainBlock {
 // A byte queue of any length in blocks; whoever appends keeps it bounded. Nothing moves, empty holds nothing.
 class Chain {
  public:
-  explicit Chain(Pool<ChainBlock>& pool) : pool_(pool) {}
+  // `account`, if any, outlives the chain: it counts the blocks of all chains that share it.
+  explicit Chain(Pool<ChainBlock>& pool, uint32_t* account = nullptr) : pool_(pool), account_(account) {}
   ~Chain() { clear(); }
   Chain(const Chain&) = delete;
   Chain& operator=(const Chain&) = delete;
@@ -84,6 +85,7 @@ class Chain {
  private:
   void grow() {
     auto block = pool_.take();
+    if (account_ != nullptr) ++*account_;
     block->begin = block->end = 0;
     ChainBlock* const raw = block.get();
     (last_ == nullptr ? first_ : last_->next) = std::move(block);
@@ -92,11 +94,13 @@ class Chain {
   void drop_first() {
     auto rest = std::move(first_->next);
     pool_.give(std::move(first_));
+    if (account_ != nullptr) --*account_;
     first_ = std::move(rest);
     if (!first_) last_ = nullptr;
   }
 
   Pool<ChainBlock>& pool_;
+  uint32_t* const account_;
   std::unique_ptr<ChainBlock> first_;
   ChainBlock* last_ = nullptr;
   size_t size_ = 0;

@@ -71,6 +71,7 @@ void TunnelDialer::Opening::on_secured(base::Result<Secured> outcome) {
   session_ = std::make_unique<Session>(engine, Role::kClient, std::move(outcome->transport),
                                        Session::Times{.begin_within = left, .max_age = outcome->max_age},
                                        entry_.session_owner());
+  session_->charge_to(entry_.destination.address);
   session_->start();
 }
 

@@ -83,6 +83,7 @@ InboundTunnel::InboundTunnel(Engine& engine, std::unique_ptr<base::Transport> tr
   session_ = std::make_unique<Session>(engine, Role::kServer, std::move(transport),
                                        Session::Times{.begin_within = begin, .max_age = times.max_age},
                                        static_cast<SessionOwner&>(*this));
+  session_->charge_to(peer_.address.address);
   ++engine.counters.hbone_tunnels_accepted;
 }
 

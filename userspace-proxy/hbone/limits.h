@@ -34,7 +34,8 @@ struct Limits {
   uint32_t rapid_reset_burst = 200, rapid_reset_per_second = 50;
 
   // Memory.
-  size_t worker_held = 256u << 20;  // bytes waiting for slow readers in all tunnels of a worker
+  // Bytes waiting for slow readers in all tunnels of a worker; one peer alone gets at most half of it.
+  size_t worker_held = 256u << 20;
 
   // Pool, per worker.
   size_t tunnels_per_key = 4;     // opened because of load

@@ -61,6 +61,8 @@ class Session final : public base::Retirable,
   Session(Engine& engine, Role role, std::unique_ptr<base::Transport> transport, Times times, SessionOwner& owner);
   ~Session() override;
 
+  // What waits for slow readers is charged to this peer. Before start().
+  void charge_to(const base::Address& peer) { account_ = &engine_.held_of(peer); }
   void start();
 
   struct Request {
@@ -146,6 +148,7 @@ class Session final : public base::Retirable,
   Engine& engine_;
   const Role role_;
   SessionOwner& owner_;
+  uint32_t* account_ = &engine_.accounts[0];  // in the engine
   std::unique_ptr<base::Transport> transport_;
   std::unique_ptr<nghttp2_session, Delete> session_;
   base::Timer ping_timer_, life_timer_;

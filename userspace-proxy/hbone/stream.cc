@@ -27,7 +27,7 @@ nghttp2_nv field(std::string_view name, std::string_view value) {
 }  // namespace
 
 Stream::Stream(Engine& engine, Session& session, int32_t id)
-    : engine_(engine), session_(&session), head_(std::make_unique<Head>()), held_(engine.held), id_(id) {}
+    : engine_(engine), session_(&session), head_(std::make_unique<Head>()), held_(engine.held, session.account_), id_(id) {}
 
 Stream::~Stream() {
   if (dead_ != nullptr) *dead_ = true;
@@ -197,8 +197,9 @@ size_t Stream::take_fresh(std::span<char> into) {
 void Stream::stash() {
   for (; fresh_first_ != 0; fresh_first_ = engine_.fresh[fresh_first_ - 1].next)
     held_.append(engine_.fresh[fresh_first_ - 1].bytes);
-  if (held_.empty() || engine_.held.lent() * sizeof(h2::ChainBlock) <= engine_.limits.worker_held) return;
-  // Too much waits for slow readers in this worker: the one whose bytes have come last pays.
+  if (held_.empty() || engine_.may_hold(*session_->account_)) return;
+  // Too much waits for slow readers in this worker: the peer who has more than his share pays, by the stream whose
+  // bytes have come last.
   ++engine_.counters.hbone_streams_shed;
   drop_input();
   if (step_ == Step::kReset) return;

@@ -6,6 +6,7 @@
 // With one, over as many tunnels as it takes, each until the peer cuts it:
 //   rapid-reset   CONNECTs taken back at once         ping, settings   frames that ask for an answer
 //   continuation  a head that never ends              window-one       streams that are let go on byte by byte
+//   hoard         as much as the windows allow, for an application that takes nothing; the tunnels stay
 // It never answers and reads only so that its own writes go on.
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -72,7 +74,7 @@ int connect_to(const Options& options, Tally& tally) {
 // ---- HTTP/2 by hand: the frames that a library would not send
 
 enum FrameType : uint8_t { kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kPing = 6, kWindowUpdate = 8, kContinuation = 9 };
-constexpr uint8_t kEndHeaders = 4;
+constexpr uint8_t kAck = 1, kEndHeaders = 4;
 
 std::string number(uint32_t value) {
   const uint32_t wire = htonl(value);
@@ -106,7 +108,7 @@ class Source {
   [[nodiscard]] std::string opening() const {
     return "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings(mode_ == "window-one" ? 1 : 1 << 20);
   }
-  // Never empty. Adds to `frames` what is in it.
+  // Empty: no more. Adds to `frames` what is in it.
   std::string next(uint64_t& frames) {
     std::string block;
     while (block.size() < kBlock) {
@@ -118,6 +120,8 @@ class Source {
       }
       if (mode_ == "continuation") block += endless_head();
       if (mode_ == "window-one") block += crumb();
+      if (mode_ == "hoard" && asked_ > kHoards * 65) return block;
+      if (mode_ == "hoard") block += hoard();
       ++frames;
     }
     return block;
@@ -125,7 +129,7 @@ class Source {
 
  private:
   static constexpr size_t kBlock = 16 * 1024;
-  static constexpr uint32_t kStreams = 100;
+  static constexpr uint32_t kStreams = 100, kHoards = 15;
 
   std::string endless_head() {
     const bool first = std::exchange(first_, false);
@@ -144,6 +148,13 @@ class Source {
       return frame(kData, 0, stream, std::string(16 * 1024, 'e'));
     }
     return frame(kWindowUpdate, 0, stream, number(1));
+  }
+
+  // A MiB on each of a few streams: less than the window of the whole tunnel.
+  std::string hoard() {
+    const uint32_t stream = 1 + 2 * (asked_ % kHoards);
+    return asked_++ < kHoards ? frame(kHeaders, kEndHeaders, stream, head_)
+                              : frame(kData, 0, stream, std::string(16 * 1024, 'h'));
   }
 
   const std::string mode_, head_;
@@ -244,24 +255,33 @@ void handshakes(const Options& options, Tally& tally, SSL_CTX* context) {
   }
 }
 
+// Until the peer cuts it or there is no more; true then.
+bool use(Link& link, const Options& options, Tally& tally) {
+  Source source(options);
+  // The peer's SETTINGS and windows hold from our acknowledgement on; without them it would be right to cut us.
+  bool alive = link.send(source.opening()) && link.drain(std::chrono::milliseconds(30)) &&
+               link.send(frame(kSettings, kAck, 0, ""));
+  while (alive && time_left(options)) {
+    uint64_t sent = 0;
+    const std::string block = source.next(sent);
+    if (block.empty()) return true;
+    alive = link.send(block);
+    tally.frames += sent;
+  }
+  if (!alive) ++tally.cut;
+  return false;
+}
+
 void frames(const Options& options, Tally& tally, SSL_CTX* context) {
+  std::vector<std::unique_ptr<Link>> kept;
   while (time_left(options)) {
-    Link link(options, tally, context);
-    if (!link.shake_hands()) {
+    auto link = std::make_unique<Link>(options, tally, context);
+    if (!link->shake_hands()) {
       pause_after_refusal();
       continue;
     }
     ++tally.tunnels;
-    Source source(options);
-    // The peer's SETTINGS and window are awaited, or the peer is right to call it a mistake.
-    bool alive = link.send(source.opening()) && link.drain(std::chrono::milliseconds(30));
-    while (alive && time_left(options)) {
-      uint64_t sent = 0;
-      const std::string block = source.next(sent);
-      alive = link.send(block);
-      tally.frames += sent;
-    }
-    if (!alive) ++tally.cut;
+    if (use(*link, options, tally)) kept.push_back(std::move(link));
   }
 }
 

@@ -1,6 +1,6 @@
 // A TCP client and server for tests that says what it saw, one JSON line a connection.
 //   probe connect HOST:PORT [--bytes N] [--mode echo|read|abort|hold|idle] [--count N] [--seconds S] [--nonblock] [--fork]
-//   probe serve PORT [--mode echo|banner|sink|reset|stall|late] [--seconds S]
+//   probe serve PORT [--mode echo|banner|sink|reset|stall|late|deaf] [--seconds S]
 // The client sends N patterned bytes, half-closes, reads to the end and checks that what comes back is what was sent.
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -246,11 +246,13 @@ int serve_main(const Options& options) {
   sockaddr_in6 address{};
   address.sin6_family = AF_INET6;
   address.sin6_port = htons(static_cast<uint16_t>(std::atoi(options.target.c_str())));
-  if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || listen(listener, 4096) != 0) {
+  const bool deaf = options.mode == "deaf";  // accepts nobody: the kernel answers the first one and none after it
+  if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || listen(listener, deaf ? 0 : 4096) != 0) {
     std::perror("probe serve");
     return 1;
   }
   for (;;) {
+    if (deaf) pause();
     const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) continue;
     std::thread([fd, options] { serve_one(fd, options); }).detach();

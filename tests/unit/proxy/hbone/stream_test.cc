@@ -238,5 +238,32 @@ TEST_F(StreamTest, too_much_held_in_a_worker_resets_the_stream_whose_bytes_came_
   EXPECT_LE(engine().held.lent() * sizeof(h2::ChainBlock), limits.worker_held);
 }
 
+TEST_F(StreamTest, a_peer_whose_bytes_nobody_reads_leaves_another_peer_as_much_as_it_took) {
+  limits.worker_held = 4u << 20;
+  std::vector<Ends> loud;
+  for (const char* pod : {"dev/loud-1", "dev/loud-2", "dev/loud-3"}) {
+    loud.push_back(connect(pod));
+    loud.back().far->reading = false;
+    loud.back().near->say(pattern(1'500'000));
+    settle();
+  }
+  EXPECT_EQ(counters.hbone_streams_shed, 2u) << "three tunnels of one peer have one share";
+  peer_address = "10.0.0.10:50000";
+  auto quiet = connect("dev/quiet");
+  const uint64_t shed = counters.hbone_streams_shed;
+  quiet.far->reading = false;
+  quiet.near->say(pattern(1u << 20));
+  settle();
+  EXPECT_EQ(counters.hbone_streams_shed, shed);
+  quiet.far->reading = true;
+  quiet.far->on_readable();
+  settle();
+  EXPECT_TRUE(quiet.far->got == pattern(1u << 20));
+  loud.clear();
+  settle();
+  EXPECT_EQ(engine().held.lent(), 0u);
+  for (const uint32_t account : engine().accounts) EXPECT_EQ(account, 0u);
+}
+
 }  // namespace
 }  // namespace weft::hbone
