@@ -91,9 +91,15 @@ uint32_t Index::service_behind(const base::SocketAddress& endpoint) const {
   return found == behind_.end() ? model::kNone : found->second;
 }
 
-uint32_t Index::service_named(std::string_view hostname) const {
-  const auto found = by_hostname_.find(std::string(hostname));
-  return found == by_hostname_.end() ? model::kNone : found->second;
+uint16_t Index::port_behind(const NamedPort& named, const base::Address& pod) const {
+  const auto found = by_hostname_.find(std::string(named.hostname));
+  if (found == by_hostname_.end()) return 0;
+  for (const auto& port : snapshot_->services[found->second].ports) {
+    if (port.port != named.port || port.cluster == model::kNone) continue;
+    for (const auto& endpoint : snapshot_->clusters[port.cluster].endpoints)
+      if (endpoint.address.address == pod) return endpoint.address.port;
+  }
+  return 0;
 }
 
 uint32_t Index::workload_at(const base::Address& address) const {

@@ -32,7 +32,13 @@ class Index {
   [[nodiscard]] ServiceRef service_at(const base::SocketAddress& address) const;
   // The first service that has this address of a local pod among its endpoints; kNone: none has.
   [[nodiscard]] uint32_t service_behind(const base::SocketAddress& endpoint) const;
-  [[nodiscard]] uint32_t service_named(std::string_view hostname) const;  // "name.ns.svc.cluster.local", lower case
+  // Where the name of a service ("name.ns.svc.cluster.local", lower case) and its port lead inside the pod with that
+  // address: the port of the pod's own endpoint (hbone.md 9). 0: the pod is no endpoint of such a service.
+  struct NamedPort {
+    std::string_view hostname;
+    uint16_t port = 0;
+  };
+  [[nodiscard]] uint16_t port_behind(const NamedPort& named, const base::Address& pod) const;
   [[nodiscard]] uint32_t workload_at(const base::Address& address) const;  // kNone: nobody known
   [[nodiscard]] uint32_t workload_named(std::string_view pod) const;       // "ns/name"
   [[nodiscard]] const model::LocalPod* local_pod(

@@ -6,24 +6,6 @@ namespace weft::worker {
 
 using listen::Kind;
 
-namespace {
-
-// Where a service's name leads inside the pod that was called: the port of the pod's own endpoint (hbone.md 9). 0: the
-// pod is no endpoint of such a service.
-uint16_t port_behind(const identify::Index& index, const hbone::Authority& authority, const base::Address& pod) {
-  const auto& snapshot = index.snapshot();
-  const uint32_t service = index.service_named(authority.host);
-  if (service == model::kNone) return 0;
-  for (const auto& port : snapshot.services[service].ports) {
-    if (port.port != authority.port || port.cluster == model::kNone) continue;
-    for (const auto& endpoint : snapshot.clusters[port.cluster].endpoints)
-      if (endpoint.address.address == pod) return endpoint.address.port;
-  }
-  return 0;
-}
-
-}  // namespace
-
 // ---- identities, from the feed's thread
 
 void Worker::set_credential(tls::CredentialPtr credential) {
@@ -90,7 +72,7 @@ void Worker::on_tunnel_request(const TunnelArrival& arrival, const model::Spiffe
                                std::unique_ptr<hbone::InboundRequest> request) {
   const auto& authority = request->authority();
   base::SocketAddress target{arrival.original.address, authority.port};
-  if (authority.is_name()) target.port = port_behind(*config_->index, authority, target.address);
+  if (authority.is_name()) target.port = config_->index->port_behind({authority.host, authority.port}, target.address);
   const auto refuse = [&](std::string_view why) {
     on_tunnel_refused(arrival, &peer, observe::Flag::kConnect, why);
     ++metrics_.counters.hbone_refused_unavailable;

@@ -78,6 +78,52 @@ TEST_F(IdentifyTest, an_outbound_connection_is_named_by_service_or_by_pod_addres
   }
 }
 
+TEST_F(IdentifyTest, who_has_proven_what_depends_on_the_way_in) {
+  const model::SpiffeId web{"cluster.local", "dev", ""}, other{"cluster.local", "dev", "other"};
+  EXPECT_EQ(name(Kind::kOutbound, "10.96.0.1:80").proven, web) << "only the pod reaches its own listener";
+  EXPECT_FALSE(name(Kind::kInbound, "10.0.1.1:80", "10.0.1.3:4000").proven) << "an address proves nothing";
+  EXPECT_EQ(name(Kind::kAttested, "10.0.1.1:80", "10.0.1.3:4000").proven, web) << "the kernel vouches";
+  EXPECT_FALSE(name(Kind::kAttested, "10.0.1.1:80", "10.0.2.1:4000").proven) << "not for pods of other nodes";
+  const auto arrived = [&](const model::SpiffeId& proven) {
+    return identify(index, {.kind = Kind::kInbound,
+                            .pod = "dev/web",
+                            .original = at("10.0.1.1:80"),
+                            .peer = at("10.0.2.1:4000"),
+                            .proven = &proven});
+  };
+  EXPECT_EQ(arrived(web).proven, web);
+  EXPECT_TRUE(arrived(web).tunnelled);
+  EXPECT_EQ(arrived(web).source, 1u);
+  EXPECT_EQ(arrived(other).proven, other);
+  EXPECT_EQ(arrived(other).source, model::kNone) << "the address is not that of whoever was proven";
+}
+
+TEST_F(IdentifyTest, a_services_name_leads_to_the_pods_own_endpoint_only) {
+  EXPECT_EQ(index.port_behind({"api.dev.svc.cluster.local", 80}, address("10.0.1.3")), 8080);
+  EXPECT_EQ(index.port_behind({"db.dev.svc.cluster.local", 5432}, address("10.0.1.3")), 5432);
+  EXPECT_EQ(index.port_behind({"api.dev.svc.cluster.local", 81}, address("10.0.1.3")), 0) << "no such port";
+  EXPECT_EQ(index.port_behind({"api.dev.svc.cluster.local", 80}, address("10.0.1.1")), 0) << "no endpoint";
+  EXPECT_EQ(index.port_behind({"nobody.dev.svc.cluster.local", 80}, address("10.0.1.3")), 0);
+}
+
+TEST_F(IdentifyTest, who_wants_tls_on_its_own_node_is_given_endpoints_of_its_own_node_too) {
+  auto snapshot = small();
+  const auto chosen = [&] {
+    const Index now(std::make_shared<const model::Snapshot>(snapshot));
+    const ConnInfo info = identify(
+        now, {.kind = Kind::kOutbound, .pod = "dev/web", .original = at("10.96.0.1:80"), .peer = at("10.0.1.1:1")});
+    std::map<std::string, int> count;
+    for (uint64_t random = 0; random < 90; ++random) ++count[choose_endpoint(now, info, random)->address.to_string()];
+    return count;
+  };
+  EXPECT_FALSE(chosen().contains("10.0.1.3:8080")) << "the kernel has served its share";
+  snapshot.workloads[3].same_node_tls = true;
+  EXPECT_EQ(chosen()["10.0.1.3:8080"], 50);
+  snapshot.workloads[3].same_node_tls = false;
+  snapshot.workloads[0].same_node_tls = true;
+  EXPECT_EQ(chosen()["10.0.1.3:8080"], 50);
+}
+
 TEST_F(IdentifyTest, http_is_read_only_where_a_route_table_asks_for_it) {
   auto snapshot = small();
   snapshot.services[0].ports[0].protocol = model::Protocol::kHttp;
