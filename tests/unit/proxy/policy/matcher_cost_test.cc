@@ -1,12 +1,10 @@
-// What a verdict costs: no memory, and little for rules that speak of others.
+// What a verdict costs: no memory.
 #include <gtest/gtest.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <new>
 
 #include "tests/support/policy_builders.h"
-#include "userspace-proxy/base/clock.h"
 #include "userspace-proxy/policy/matcher.h"
 
 namespace {
@@ -20,10 +18,17 @@ void* operator new(size_t size) {
   if (memory == nullptr) std::abort();
   return memory;
 }
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  ++allocations;
+  return std::malloc(size);
+}
 void operator delete(void* memory) noexcept {
   std::free(memory);
 }
 void operator delete(void* memory, size_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, const std::nothrow_t&) noexcept {
   std::free(memory);
 }
 // NOLINTEND
@@ -64,20 +69,6 @@ TEST(MatcherCost, a_verdict_takes_no_memory_whatever_the_peer) {
   EXPECT_EQ(verdicts[0].reason, Verdict::Reason::kNotAllowed);
   EXPECT_EQ(verdicts[1].rule->id, 2000u);
   EXPECT_EQ(verdicts[2].rule->id, 3u);
-}
-
-TEST(MatcherCost, a_thousand_rules_about_others_cost_microseconds) {
-  const Matcher matcher(thousand_rules());
-  const model::LocalPod& pod = matcher.snapshot().local_pods[0];
-  const model::Workload web{.name = "p", .ns = "dev", .service_account = "web"};
-  const Peer peer{.address = *base::Address::parse("10.1.2.3"), .proven = &web};
-  constexpr int kRounds = 2000;
-  base::SystemClock clock;
-  const base::Instant begin = clock.now();
-  for (int i = 0; i < kRounds; ++i) EXPECT_TRUE(matcher.judge(pod, peer, 8002).allows());
-  const auto each = (clock.now() - begin) / kRounds;
-  std::printf("1,001 rules: %ld ns a verdict\n", static_cast<long>(std::chrono::nanoseconds(each).count()));
-  EXPECT_LT(each, std::chrono::milliseconds(1)) << "far above what a loaded machine or a sanitizer costs";
 }
 
 }  // namespace
