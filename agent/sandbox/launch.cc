@@ -86,6 +86,8 @@ base::Status make_mounts(const Launch& launch) {
   if (::mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m") != 0)
     return base::fail_errno("mount a private /run");
   for (size_t i = 0; i < launch.binds.size(); ++i) TRY(bind_one(launch.binds[i], sources[i].get()));
+  if (launch.read_only_root && ::mount(nullptr, "/", nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) != 0)
+    return base::fail_errno("remount / read-only");
   return {};
 }
 

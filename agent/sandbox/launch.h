@@ -25,6 +25,7 @@ struct Launch {
   // A private mount namespace: /run is empty, then the binds. Without it the binds are ignored.
   bool private_mounts = false;
   std::vector<Bind> binds;
+  bool read_only_root = false;  // with private_mounts: only binds and /run can be written
   std::string hostname;   // with private_mounts: a host name of its own
   std::string hide;       // a mount to drop in the private namespace (the sandboxes' netns files)
   std::string directory;  // working directory

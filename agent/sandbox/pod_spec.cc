@@ -90,6 +90,7 @@ base::Status set_rights(const Json& pod, const Json& container, Launch* launch) 
   const Json& of_pod = at(pod, "spec.securityContext");
   const int64_t user = int_at(own, "runAsUser", int_at(of_pod, "runAsUser", -1));
   if (user >= 0) launch->run_as_user = static_cast<uid_t>(user);
+  launch->read_only_root = bool_at(own, "readOnlyRootFilesystem");
   launch->no_new_privileges = !bool_at(own, "allowPrivilegeEscalation", true);
   for (const Json& name : list_at(own, "capabilities.drop"))
     if (name == "ALL") launch->keep_capabilities = 0;

@@ -104,6 +104,7 @@ std::vector<Json> system_pods(const Layout& layout) {
                             {{"name", "weft-proxy"},
                              {"image", "weft/proxy"},
                              {"args", proxy_arguments(layout, node)},
+                             {"securityContext", {{"readOnlyRootFilesystem", true}}},
                              {"volumeMounts", Json::array({{{"name", "run"}, {"mountPath", "/run/weft"}}})}});
     proxy["spec"]["volumes"] =
         Json::array({{{"name", "run"}, {"hostPath", {{"path", layout.node_dir(node) + "/proxy"}}}}});

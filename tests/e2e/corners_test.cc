@@ -174,14 +174,25 @@ spec:
 }
 
 TEST_F(CornersTest, the_proxy_has_no_capability_and_no_new_privileges_and_a_filter) {
-  const std::string status =
-      cluster_
-          ->exec("node1", {"bash", "-c",
-                           "for p in $(pgrep -f 'weft-proxy --agent-socket'); do cat /proc/$p/status; done"})
-          .out;
-  EXPECT_NE(status.find("CapEff:\t0000000000000000"), std::string::npos) << status;
-  EXPECT_NE(status.find("NoNewPrivs:\t1"), std::string::npos);
-  EXPECT_NE(status.find("Seccomp:\t2"), std::string::npos);
+  int proxies = 0;
+  std::istringstream pids(run({"pgrep", "-x", "weft-proxy"}).out);
+  for (std::string pid; std::getline(pids, pid);) {
+    const std::string process = "/proc/" + pid;
+    const std::string cgroup = run({"cat", process + "/cgroup"}).out;
+    if (cgroup.find("weft-sandbox-" + cluster_->name() + "/") == std::string::npos) continue;
+    const std::string status = run({"cat", process + "/status"}).out;
+    EXPECT_NE(status.find("CapEff:\t0000000000000000"), std::string::npos) << status;
+    EXPECT_NE(status.find("NoNewPrivs:\t1"), std::string::npos);
+    EXPECT_NE(status.find("Seccomp:\t2"), std::string::npos);
+    EXPECT_EQ(status.find("Uid:\t0"), std::string::npos);
+    // The root is read-only, and of the machine's /run it sees the agent's socket and nothing else: no token, no key.
+    const std::string root = run({"awk", "$5 == \"/\" {print $6}", process + "/mountinfo"}).out;
+    EXPECT_TRUE(root.starts_with("ro")) << pid << ": " << root;
+    const std::string seen = run({"bash", "-c", "cd " + process + "/root && cd run && find . \\( -type f -o -type s \\) ! -name resolv.conf"}).out;
+    EXPECT_EQ(seen, "./weft/proxy.sock\n") << pid;
+    ++proxies;
+  }
+  EXPECT_GE(proxies, 3) << "two nodes and the gateway";
 }
 
 TEST_F(CornersTest, the_agents_have_the_rights_that_the_readme_says_and_no_more) {

@@ -82,6 +82,24 @@ TEST_F(IdentityTest, strict_refuses_the_outsider_at_once_and_admits_peers_of_bot
   EXPECT_TRUE(eventually([] { return works("plain", "outsider", "far.mesh") && works("plain", "outsider", "near.mesh"); }));
 }
 
+TEST_F(IdentityTest, tls_between_pods_of_one_node_is_had_by_an_annotation_of_their_namespace) {
+  const auto accepted = [] { return metric("node1", "weft_proxy_hbone_streams_accepted_total"); };
+  const std::string ns = "apiVersion: v1\nkind: Namespace\nmetadata: {name: mesh, labels: {weft.mesh/enabled: \"true\"}";
+  ASSERT_TRUE(works("mesh", "client", "near.mesh"));
+  const uint64_t before = accepted();
+  ASSERT_TRUE(cluster().apply(ns + ", annotations: {weft.mesh/same-node: mtls}}\n").ok());
+  EXPECT_TRUE(eventually([&] { return works("mesh", "client", "near.mesh") && accepted() > before; }, seconds(10)));
+  const uint64_t by_service = accepted();
+  EXPECT_EQ(call("mesh", "client", address("mesh", "near"))["end"], "eof");
+  EXPECT_GT(accepted(), by_service) << "also by the pod's own address";
+  EXPECT_TRUE(works("mesh", "client", "far.mesh"));
+  ASSERT_TRUE(cluster().apply(ns + "}\n").ok());
+  EXPECT_TRUE(eventually([&] {
+    const uint64_t now = accepted();
+    return works("mesh", "client", "near.mesh") && accepted() == now;
+  }, seconds(10))) << "attested by the kernel again";
+}
+
 TEST_F(IdentityTest, probes_keep_strict_pods_ready_and_their_node_gets_no_hole) {
   policy("PeerAuthentication", "default", kStrict);
   ASSERT_TRUE(eventually([] { return is_refused(call("plain", "outsider", "far.mesh")); }, seconds(10)));
