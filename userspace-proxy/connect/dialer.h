@@ -7,6 +7,7 @@
 #include "userspace-proxy/base/clock.h"
 #include "userspace-proxy/base/result.h"
 #include "userspace-proxy/base/transport.h"
+#include "userspace-proxy/model/snapshot.h"
 
 namespace weft::connect {
 
@@ -17,6 +18,15 @@ struct PeerIdentity {
   std::string_view ns, service_account;
   bool operator==(const PeerIdentity&) const = default;
 };
+
+// Of the endpoint `destination` for a call of `source` (into the Snapshot's workloads, from which the text is borrowed);
+// nothing where the call stays plain.
+[[nodiscard]] inline std::optional<PeerIdentity> identity_wanted(const model::Snapshot& snapshot, uint32_t source,
+                                                                 uint32_t destination) {
+  if (!model::needs_tunnel(snapshot, source, destination)) return std::nullopt;
+  const auto& peer = snapshot.workloads[destination];
+  return PeerIdentity{peer.ns, peer.service_account};
+}
 
 struct DialTarget {
   // Key ("ns/name") of the pod from whose network the connection leaves; empty: this process's own network.

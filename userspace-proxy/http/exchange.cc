@@ -147,12 +147,8 @@ bool Exchange::choose_endpoint(base::SocketAddress* address, std::optional<base:
   return true;
 }
 
-// Who the endpoint has to prove to be; nothing where the call stays plain.
 std::optional<connect::PeerIdentity> Exchange::identity_wanted(uint32_t workload) const {
-  const auto& info = *plan_->info;
-  if (!model::needs_tunnel(*info.snapshot, info.source, workload)) return std::nullopt;
-  const auto& peer = info.snapshot->workloads[workload];
-  return connect::PeerIdentity{peer.ns, peer.service_account};
+  return connect::identity_wanted(*plan_->info->snapshot, plan_->info->source, workload);
 }
 
 void Exchange::connect() {

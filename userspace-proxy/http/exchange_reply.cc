@@ -166,7 +166,8 @@ void Exchange::record() {
   if (!request_id_.empty()) record.request_id = request_id_;
   std::string source, destination;
   if (key.security == observe::Security::kMutualTls && core_.recorder.logs()) {
-    source = model::identity_of(info.snapshot->workloads[info.source], info.snapshot->settings);
+    if (info.source != model::kNone)
+      source = model::identity_of(info.snapshot->workloads[info.source], info.snapshot->settings);
     destination = model::identity_of(info.snapshot->workloads[workload_], info.snapshot->settings);
     record.source_identity = source;
     record.destination_identity = destination;

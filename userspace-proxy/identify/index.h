@@ -44,7 +44,8 @@ class Index {
   [[nodiscard]] const model::LocalPod* local_pod(
       uint32_t workload) const;  // null: not an enrolled pod of this node
   [[nodiscard]] const model::GatewayListener* gateway_listener(uint16_t bind_port) const;
-  // For callers of one address family, with or without a wish for TLS on their own node. Empty for a cluster without endpoints and for subsets.
+  // For callers of one address family, with or without a wish for TLS on their own node. Empty for a cluster
+  // without endpoints and for subsets.
   [[nodiscard]] const Candidates& candidates(uint32_t cluster, bool v4, bool tls) const;
 
  private:

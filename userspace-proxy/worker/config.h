@@ -19,11 +19,9 @@ struct Config {
 
 using ConfigPtr = std::shared_ptr<const Config>;
 
-// Whether policy lets this layer-4 connection live. `destination` is the workload dialled, `target` its address; rules exist for
-// pods of this node only, anything else is allowed here and judged at its own node.
-//
-// Who the source is: outbound, the pod itself, since only it can reach its listener. Attested, the pod that has the
-// peer's address, since the kernel half compared the two. Inbound, nobody: an address proves nothing.
+// Whether policy lets this layer-4 connection live. `destination` is the workload dialled, `target` its address;
+// rules exist for pods of this node only, anything else is allowed here and judged at its own node. The source is
+// who it has proven to be (ConnInfo::proven), and nobody where it has proven nothing.
 [[nodiscard]] policy::Verdict judge(const Config& config, const identify::ConnInfo& info,
                                     uint32_t destination, const base::SocketAddress& target);
 

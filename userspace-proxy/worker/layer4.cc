@@ -66,10 +66,7 @@ void Layer4::dial() {
   enter(Step::kDialling);
   connect::DialTarget target{.pod = info_.pod, .destination = target_};
   if (info_.inbound()) target.client = info_.peer;
-  if (!info_.inbound() && model::needs_tunnel(*info_.snapshot, info_.source, destination_)) {
-    const auto& peer = info_.snapshot->workloads[destination_];
-    target.identity = connect::PeerIdentity{peer.ns, peer.service_account};
-  }
+  if (!info_.inbound()) target.identity = connect::identity_wanted(*info_.snapshot, info_.source, destination_);
   dial_ = tools_.dialer.dial(target, *this);
 }
 

@@ -54,14 +54,12 @@ class TunnelServer::Guest final : public base::Retirable,
     if (tunnel_) return tunnel_->abort();
     close();
   }
-  // True: cut.
-  bool judge(const tls::TrustBundle& bundle) {
-    if (!tunnel_ || tunnel_->peer().proof->still_holds(bundle)) return false;
+  void judge(const tls::TrustBundle& bundle) {
+    if (!tunnel_ || tunnel_->peer().proof->still_holds(bundle)) return;
     ++server_.tools_.counters.hbone_bundle_cut;
     server_.owner_.on_tunnel_refused(arrival_, &tunnel_->peer().proof->id, Flag::kIdentityError,
                                      "the peer's certificate does not hold by the new trust bundle");
     tunnel_->abort();
-    return true;
   }
   [[nodiscard]] const TunnelArrival& arrival() const { return arrival_; }
 
@@ -164,7 +162,7 @@ void TunnelServer::forget(Guest& guest) {
 }
 
 void TunnelServer::on_bundle(const tls::TrustBundle& bundle) {
-  for (auto next = guests_.begin(); next != guests_.end();) (void)(*next++)->judge(bundle);
+  for (auto next = guests_.begin(); next != guests_.end();) (*next++)->judge(bundle);
 }
 
 template <typename Chosen>

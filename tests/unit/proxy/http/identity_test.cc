@@ -45,6 +45,15 @@ TEST_F(IdentityTest, a_pooled_connection_is_not_used_for_another_identity_at_the
   EXPECT_EQ(dialer.dialled[1].identity, "prod/other");
 }
 
+TEST_F(IdentityTest, a_caller_that_the_snapshot_does_not_know_is_recorded_without_a_name) {
+  info.source = model::kNone;
+  get(connect_client());
+  EXPECT_EQ(dialer.dialled.at(0).identity, "prod/api") << "the destination has to prove itself all the same";
+  const auto line = logged();
+  EXPECT_FALSE(has(line, "src.identity=")) << line;
+  EXPECT_TRUE(has(line, "dst.identity=\"spiffe://cluster.local/ns/prod/sa/api\"")) << line;
+}
+
 TEST_F(IdentityTest, a_destination_that_is_not_who_it_should_be_is_a_503_that_says_so) {
   dialer.refuse[1001] = {.kind = base::ErrorKind::kUntrusted, .side = base::Side::kDestination, .what = "no"};
   auto& client = connect_client();
