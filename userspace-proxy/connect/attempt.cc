@@ -46,8 +46,7 @@ std::unique_ptr<Dial> StockDialer::Attempt::begin() {
   auto handle = std::make_unique<Handle>(*this);
   handle_ = handle.get();
   ++dialer_.counters_.dials;
-  if (take_socket()) advance();
-  if (step_ == Step::kStart) wait_for_socket();
+  if (!try_again()) wait_for_socket();
   return handle;
 }
 
@@ -75,19 +74,17 @@ void StockDialer::Attempt::wait_for_socket() {
 }
 
 bool StockDialer::Attempt::try_again() {
-  if (!take_socket()) return false;
-  advance();
+  int error = 0;
+  do {
+    if (!take_socket()) return false;
+    error = socket_ ? connect_now() : EMFILE;
+    // The port chosen for the client is in use. A socket cannot be bound twice, so this takes a fresh one.
+  } while (error == EADDRNOTAVAIL && client_ && --tries_left_ > 0);
+  settle(error);
   return true;
 }
 
-// REQUIRES: a socket was taken. Connects, with a fresh socket where the port chosen for the client happens to
-// be in use.
-void StockDialer::Attempt::advance() {
-  int error = 0;
-  for (int tries = 0; tries < kTries; ++tries) {
-    error = socket_ ? connect_now() : EMFILE;
-    if (error != EADDRNOTAVAIL || !client_ || !take_socket()) break;
-  }
+void StockDialer::Attempt::settle(int error) {
   if (error != 0) return fail(error);
   if (!dialer_.loop_.add(socket_.get(), EPOLLOUT, this)) return fail(ENOMEM);
   registered_ = true;
@@ -116,7 +113,7 @@ int StockDialer::Attempt::bind_client() {
   for (int tries = 0; tries < 8 && error == EADDRINUSE; ++tries) {
     sockaddr_storage address{};
     const socklen_t length =
-        base::SocketAddress{client_->address, dialer_.random_port()}.to_sockaddr(&address);
+        base::SocketAddress{client_->address, dialer_.ports_.next()}.to_sockaddr(&address);
     error = ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), length) == 0 ? 0 : errno;
   }
   return error;

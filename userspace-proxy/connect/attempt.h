@@ -30,7 +30,7 @@ class StockDialer::Attempt final : public base::Retirable, private base::IoHandl
   ~Attempt() override;
 
   [[nodiscard]] std::unique_ptr<Dial> begin();
-  // Stock may have come in. False: still nothing for this one.
+  // Takes what the stock has and connects. False: it wants a socket more than there are.
   bool try_again();
   void cancel();
   [[nodiscard]] const std::string& pod() const { return pod_; }
@@ -40,7 +40,7 @@ class StockDialer::Attempt final : public base::Retirable, private base::IoHandl
  private:
   static constexpr int kTries = 3;
 
-  void advance();
+  void settle(int error);  // of connect(), or 0
   [[nodiscard]] bool take_socket();
   [[nodiscard]] int connect_now();
   [[nodiscard]] int bind_client();
@@ -61,6 +61,7 @@ class StockDialer::Attempt final : public base::Retirable, private base::IoHandl
   base::Timer timer_;
   base::Fd socket_;
   int sys_errno_ = 0;
+  int tries_left_ = kTries;
   Step step_ = Step::kStart;
   bool registered_ = false;  // in epoll
 };

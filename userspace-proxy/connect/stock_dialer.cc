@@ -4,8 +4,9 @@
 
 namespace weft::connect {
 
-StockDialer::StockDialer(base::Loop& loop, observe::Counters& counters, StockReports& reports)
-    : loop_(loop), counters_(counters), reports_(reports), report_timer_(loop.timers(), [this] {
+StockDialer::StockDialer(base::Loop& loop, observe::Counters& counters, StockReports& reports,
+                         PortWalk ports)
+    : loop_(loop), counters_(counters), reports_(reports), ports_(ports), report_timer_(loop.timers(), [this] {
         if (stock_.changed()) reports_.on_stock_changes(stock_.draw_changes());
       }) {}
 
@@ -38,10 +39,6 @@ std::optional<base::Fd> StockDialer::take(std::string_view pod, bool inbound, bo
 void StockDialer::report_if_due() {
   if (stock_.low()) return reports_.on_stock_changes(stock_.draw_changes());
   if (stock_.changed() && !report_timer_.armed()) report_timer_.arm(kReportEvery);
-}
-
-uint16_t StockDialer::random_port() {
-  return std::uniform_int_distribution<uint16_t>(1024, 32767)(random_);
 }
 
 void StockDialer::forget(Attempt& attempt) {

@@ -1,10 +1,10 @@
 #pragma once
 #include <list>
 #include <memory>
-#include <random>
 
 #include "userspace-proxy/base/loop.h"
 #include "userspace-proxy/connect/dialer.h"
+#include "userspace-proxy/connect/port_walk.h"
 #include "userspace-proxy/connect/stock.h"
 #include "userspace-proxy/observe/counters.h"
 
@@ -25,7 +25,8 @@ class StockDialer final : public Dialer {
   static constexpr base::Nanos kReportEvery = base::Millis(1000);
   static constexpr size_t kMaxWaiting = 4096;
 
-  StockDialer(base::Loop& loop, observe::Counters& counters, StockReports& reports);
+  StockDialer(base::Loop& loop, observe::Counters& counters, StockReports& reports,
+              PortWalk ports = {});
   ~StockDialer() override;
 
   [[nodiscard]] std::unique_ptr<Dial> dial(const DialTarget& target, DialHandler& handler) override;
@@ -40,7 +41,6 @@ class StockDialer final : public Dialer {
   class Handle;
 
   [[nodiscard]] std::optional<base::Fd> take(std::string_view pod, bool inbound, bool v4);
-  [[nodiscard]] uint16_t random_port();
   void report_if_due();
   void forget(Attempt& attempt);
 
@@ -48,8 +48,8 @@ class StockDialer final : public Dialer {
   observe::Counters& counters_;
   StockReports& reports_;
   Stock stock_;
+  PortWalk ports_;
   base::Timer report_timer_;
-  std::minstd_rand random_{std::random_device{}()};
   std::list<std::unique_ptr<Attempt>> attempts_;
   std::list<Attempt*> waiting_;  // for stock, oldest first
 };

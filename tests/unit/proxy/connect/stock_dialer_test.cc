@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <set>
+
 namespace weft::connect {
 namespace {
 
@@ -36,10 +38,10 @@ struct StockDialerTest : testing::Test, DialHandler, StockReports {
   void on_stock_changes(std::vector<StockChange> changes) override {
     for (auto& change : changes) reported.push_back(change);
   }
-  void stock(size_t count) {
+  void stock(size_t count, model::StockKind kind = model::StockKind::kOutbound) {
     std::vector<base::Fd> sockets;
     for (size_t i = 0; i < count; ++i) sockets.push_back(tcp());
-    dialer.add_stock(key, std::move(sockets));
+    dialer.add_stock({.pod = key.pod, .kind = kind, .family = key.family}, std::move(sockets));
   }
   void begin(const SocketAddress& to, const char* pod = "dev/web") {
     dial = dialer.dial({.pod = pod, .destination = to}, *this);
@@ -54,7 +56,8 @@ struct StockDialerTest : testing::Test, DialHandler, StockReports {
   base::SystemClock clock;
   std::unique_ptr<base::Loop> loop = std::move(*base::Loop::create(clock));
   observe::Counters counters;
-  StockDialer dialer{*loop, counters, *this};
+  static constexpr uint32_t kSeed = 11;
+  StockDialer dialer{*loop, counters, *this, PortWalk(kSeed)};
   const model::StockKey key{
       .pod = {"dev/web", 7}, .kind = model::StockKind::kOutbound, .family = model::Family::kV4};
   std::unique_ptr<Dial> dial;
@@ -73,6 +76,39 @@ TEST_F(StockDialerTest, connects_with_a_stocked_socket) {
   EXPECT_EQ(base::peer_address(transport->raw_fd())->to_string(), port.address.to_string());
   EXPECT_EQ(counters.dials, 1u);
   EXPECT_EQ(counters.stock_waits, 0u);
+}
+
+TEST(PortWalkTest, uses_every_port_once_before_any_twice) {
+  PortWalk ports;
+  std::set<uint16_t> seen;
+  for (uint32_t i = 0; i < PortWalk::kCount; ++i) seen.insert(ports.next());
+  EXPECT_EQ(seen.size(), PortWalk::kCount);
+  EXPECT_EQ(*seen.begin(), 1024);
+  EXPECT_EQ(*seen.rbegin(), 32767);
+}
+
+TEST_F(StockDialerTest, a_dial_in_a_clients_name_whose_port_is_taken_waits_for_another_socket) {
+  Port port;
+  const SocketAddress client = *SocketAddress::parse("127.0.0.1:0");
+  const base::Fd occupant = tcp();
+  const int on = 1;
+  setsockopt(occupant.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_storage storage{};
+  socklen_t length = SocketAddress{client.address, PortWalk(kSeed).next()}.to_sockaddr(&storage);
+  ASSERT_EQ(::bind(occupant.get(), reinterpret_cast<sockaddr*>(&storage), length), 0);
+  length = port.address.to_sockaddr(&storage);
+  ::connect(occupant.get(), reinterpret_cast<sockaddr*>(&storage), length);
+
+  stock(1, model::StockKind::kInbound);
+  dial = dialer.dial({.pod = "dev/web", .destination = port.address, .client = client}, *this);
+  for (int turn = 0; turn < 5; ++turn) loop->turn(10);
+  EXPECT_EQ(answers, 0);
+  EXPECT_EQ(counters.stock_waits, 1u);
+  stock(1, model::StockKind::kInbound);
+  run();
+  ASSERT_NE(transport, nullptr) << error.what;
+  EXPECT_EQ(base::local_address(transport->raw_fd())->address, client.address);
+  EXPECT_EQ(counters.dial_failed, 0u);
 }
 
 TEST_F(StockDialerTest, a_gateway_dials_from_its_own_network_without_stock) {
