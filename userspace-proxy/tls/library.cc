@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "userspace-proxy/tls/gcm_cipher.h"
 #include "userspace-proxy/tls/openssl.h"
 
 namespace weft::tls {
@@ -30,7 +31,13 @@ bool keep(int operation, const OSSL_ALGORITHM& algorithm) {
   return operation != OSSL_OP_ENCODER && operation != OSSL_OP_STORE;
 }
 
-// The default provider's tables as we hand them on. They are constants of libcrypto: one copy serves all workers.
+bool replaced(int operation, std::string_view list) {
+  return operation == OSSL_OP_CIPHER && std::ranges::any_of(fast_gcm(), [list](const OSSL_ALGORITHM& ours) {
+           return names(ours.algorithm_names, {list.substr(0, list.find(':'))});
+         });
+}
+
+// The default provider's tables as we hand them on, with our ciphers in the place of its own. They are constants of libcrypto: one copy serves all workers.
 struct Tables {
   OSSL_PROVIDER* provider = OSSL_PROVIDER_load(nullptr, "default");
   std::array<std::vector<OSSL_ALGORITHM>, kOperations> kept;
@@ -40,7 +47,8 @@ struct Tables {
       const auto* at = OSSL_PROVIDER_query_operation(provider, operation, &no_cache);
       auto& table = kept[static_cast<size_t>(operation)];
       for (; at != nullptr && at->algorithm_names != nullptr; ++at)
-        if (keep(operation, *at)) table.push_back(*at);
+        if (keep(operation, *at) && !replaced(operation, at->algorithm_names)) table.push_back(*at);
+      if (operation == OSSL_OP_CIPHER) table.insert(table.end(), fast_gcm().begin(), fast_gcm().end());
       if (!table.empty()) table.push_back({});
     }
   }

@@ -12,7 +12,7 @@ namespace weft::tls {
 // Two OSSL_LIB_CTX: one with OpenSSL's default provider, and over it the one to use, whose provider hands on the
 // default one's algorithms but of key types and decoders only those of RSA, EC, X25519 and Ed25519. OpenSSL 3.0 walks
 // through all of them for every certificate it decodes: that walk is most of the price of a decode (measured
-// 2026-11-30: see README.md). Public interfaces only; keys and certificates of other libraries can be used with it.
+// 2026-11-30: see README.md). AES-GCM comes from gcm_cipher.h where that has it. Public interfaces only; keys and certificates of other libraries can be used with it.
 // Thread: the worker's.
 class Library {
  public:
