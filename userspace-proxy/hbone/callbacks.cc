@@ -11,8 +11,6 @@ std::string_view view_of(const uint8_t* bytes, size_t size) {
   return {reinterpret_cast<const char*>(bytes), size};
 }
 
-constexpr size_t kFrameHead = 9;
-
 }  // namespace
 
 // Nobody outside is called from in here: events are noted and told by Session::settle().
@@ -116,6 +114,11 @@ struct Callbacks {
     return 0;
   }
 
+  // Of a DATA frame, before windows and the peer's SETTINGS_MAX_FRAME_SIZE narrow it.
+  static ssize_t most_data(nghttp2_session*, uint8_t, int32_t, int32_t, int32_t, uint32_t, void*) {
+    return OutBlock::kHigh - kFrameHead;
+  }
+
   static int send_data(nghttp2_session*, nghttp2_frame* frame, const uint8_t* frame_head, size_t size,
                        nghttp2_data_source*, void* user) {
     Session& me = self(user);
@@ -141,6 +144,7 @@ struct Callbacks {
     nghttp2_session_callbacks_set_on_frame_send_callback(list, frame_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(list, stream_close);
     nghttp2_session_callbacks_set_send_data_callback(list, send_data);
+    nghttp2_session_callbacks_set_data_source_read_length_callback(list, most_data);
     return list;
   }
 };

@@ -42,7 +42,7 @@ class SessionOwner {
 
 // Input is fed from the worker's read block and handed to the streams' readers before the next read; what they do
 // not take is copied, and the peer's window opens no further until they do. Output is gathered and leaves in large
-// writes: when four records are full, and at the end of the turn. PING every 10 s. Owned by its SessionOwner's side,
+// writes: when a block is full, and at the end of the turn. PING every 10 s. Owned by its SessionOwner's side,
 // in the worker's thread.
 //
 //   kBegin --(SETTINGS)--> kOpen --(GOAWAY, age, idle, drain())--> kDraining --(last stream)--> kOver
@@ -108,7 +108,7 @@ class Session final : public base::Retirable,
   void queue_writer(Stream& stream);
   void serve_writers();
   void pump_frames();
-  [[nodiscard]] bool flush(bool all);
+  [[nodiscard]] bool flush();
   [[nodiscard]] char* out_room(size_t size);
   [[nodiscard]] size_t out_size() const { return out_ ? out_end_ - out_begin_ : 0; }
   void run_output();

@@ -9,8 +9,7 @@ namespace {
 
 constexpr int kReadsPerTurn = 4;   // blocks, before others have their turn
 constexpr int kRoundsPerTurn = 8;  // of output
-constexpr size_t kRecord = 16 * 1024;
-// Behind the mark come at most: the rest of a DATA frame, an empty one of every stream, a piece of a head.
+// Behind the mark come at most: two pieces of heads, an empty DATA frame of every stream.
 constexpr size_t kLargestFrame = 9 + 16 * 1024 + 256;
 static_assert(OutBlock::kHigh + 2 * kLargestFrame + 9 * 256 <= OutBlock::kRoom);
 
@@ -153,7 +152,7 @@ void Session::run_output() {
   bool more = true;
   for (int round = 0; more && round < kRoundsPerTurn; ++round) {
     pump_frames();
-    const bool flushed = !blocked_ && flush(true);
+    const bool flushed = !blocked_ && flush();
     settle();
     serve_writers();
     if (step_ == Step::kOver) return;
@@ -169,7 +168,7 @@ void Session::queue_writer(Stream& stream) {
 
 // One after the other, as long as there is room: whoever fills the block comes last the next time.
 void Session::serve_writers() {
-  while (!writers_.empty() && out_size() < OutBlock::kHigh && step_ != Step::kOver && !cut()) {
+  while (!writers_.empty() && out_size() < OutBlock::kFull && step_ != Step::kOver && !cut()) {
     Stream& stream = *writers_.front();
     writers_.erase(writers_.begin());
     stream.waits_ = false;
@@ -181,8 +180,8 @@ void Session::send(Stream& stream) {
   while (stream.pending_left_ > 0) {
     resume(stream);
     pump_frames();
-    if (out_size() < OutBlock::kHigh) break;  // no window
-    if (blocked_ || !flush(false)) break;
+    if (out_size() < OutBlock::kFull) break;  // no window
+    if (blocked_ || !flush()) break;
   }
   if (stream.pending_left_ > 0) resume(stream);  // so that nghttp2 asks again when there is room
   write_later();
@@ -190,7 +189,7 @@ void Session::send(Stream& stream) {
 
 // Moves frames from nghttp2 to the output block, as long as there is room for the next.
 void Session::pump_frames() {
-  while (out_size() < OutBlock::kHigh) {
+  while (out_size() < OutBlock::kFull) {
     const uint8_t* data = nullptr;
     const ssize_t size = nghttp2_session_mem_send(session_.get(), &data);
     if (size < 0 && !cut()) broken_ = SessionEnd::kProtocol;
@@ -216,12 +215,10 @@ char* Session::out_room(size_t size) {
   return at;
 }
 
-// All there is, or full records only. False when the transport takes no more or is dead.
-bool Session::flush(bool all) {
+// False when the transport takes no more or is dead.
+bool Session::flush() {
   while (out_) {
-    const size_t size = all ? out_size() : out_size() / kRecord * kRecord;
-    if (size == 0) break;
-    const iovec piece{out_->bytes.data() + out_begin_, size};
+    const iovec piece{out_->bytes.data() + out_begin_, out_size()};
     const auto io = transport_->write({&piece, 1});
     // A peer that refuses our certificate closes behind its alert, and our first frames may meet its reset before
     // we have read the alert: reading ends such a session, or its time does.

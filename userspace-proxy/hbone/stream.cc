@@ -249,7 +249,8 @@ void Stream::tell_reset() {
 }
 
 ssize_t Stream::produce(size_t room, uint32_t* flags) {
-  const size_t size = session_->out_size() < OutBlock::kHigh ? std::min(room, pending_left_) : 0;
+  const size_t out = session_->out_size();
+  const size_t size = out < OutBlock::kFull ? std::min({room, pending_left_, OutBlock::kHigh - out - kFrameHead}) : 0;
   if (size == 0 && (pending_left_ > 0 || !out_ended_)) {
     deferred_ = true;
     if (std::exchange(blocked_, false)) session_->queue_writer(*this);

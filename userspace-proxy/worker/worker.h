@@ -44,7 +44,8 @@ class Worker final : private listen::Receiver,
                      private IdentityNeeds,
                      private TunnelServerOwner {
  public:
-  static constexpr size_t kScratch = 64 * 1024;
+  // What one DATA frame carries: a block of bulk becomes one frame and one write.
+  static constexpr size_t kScratch = hbone::OutBlock::kHigh - hbone::kFrameHead;
 
   static base::Result<std::unique_ptr<Worker>> create(const base::Clock& clock, observe::LogSink& log,
                                                       WorkerEvents& events, const WorkerOptions& options);
