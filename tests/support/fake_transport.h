@@ -20,6 +20,7 @@ struct FarEnd {
   bool saw_end = false;      // our FIN arrived
   bool saw_reset = false;    // our RST arrived
   bool alive = true;         // the transport exists
+  bool lends = false;        // the transport lends what came in, in two pieces
   base::TransportHandler* handler = nullptr;
 
   void sends(std::string_view bytes) {
@@ -63,6 +64,14 @@ class FakeTransport final : public base::Transport {
     far_.to_read.erase(0, n);
     return {base::Io::Kind::kBytes, n, 0};
   }
+  size_t lend(std::span<iovec> pieces) override {
+    const size_t size = far_.to_read.size(), half = size / 2;
+    if (!far_.lends || far_.broken || size < 2 || pieces.size() < 2) return 0;
+    pieces[0] = {far_.to_read.data(), half};
+    pieces[1] = {far_.to_read.data() + half, size - half};
+    return 2;
+  }
+  void consume(size_t bytes) override { far_.to_read.erase(0, bytes); }
   base::Io write(std::span<const iovec> from) override {
     if (far_.broken) return {base::Io::Kind::kError, 0, EPIPE};
     size_t total = 0;

@@ -2,6 +2,7 @@
 // Both ends of HBONE on a fake network, a fake clock and a TLS that believes everybody. Header only, since it needs
 // the hbone room, which tests/support does not link.
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <map>
 #include <string>
@@ -102,6 +103,7 @@ struct Reader final : base::TransportHandler {
   }
   void on_readable() override {
     while (reading && !ended && failure == 0) {
+      if (borrows && borrow()) continue;
       char block[16 * 1024];
       const auto io = transport->read({block, std::min(sizeof block, most)});
       if (io.kind == base::Io::Kind::kWouldBlock) return;
@@ -109,6 +111,21 @@ struct Reader final : base::TransportHandler {
       ended = io.kind == base::Io::Kind::kEnd;
       if (io.kind == base::Io::Kind::kError) failure = io.sys_errno;
     }
+  }
+  // From the front of what is lent, `most` bytes at most.
+  bool borrow() {
+    std::array<iovec, 3> pieces;
+    const size_t count = transport->lend(pieces);
+    if (count == 0) return false;
+    size_t left = most;
+    for (const auto& piece : std::span(pieces).first(count)) {
+      const size_t size = std::min(left, piece.iov_len);
+      got.append(static_cast<const char*>(piece.iov_base), size);
+      left -= size;
+      borrowed += size;
+    }
+    transport->consume(most - left);
+    return true;
   }
   void on_writable() override {
     ++writable;
@@ -130,7 +147,8 @@ struct Reader final : base::TransportHandler {
   }
   std::unique_ptr<base::Transport> transport;
   std::string got, to_send;
-  bool reading = true, ended = false;
+  bool reading = true, ended = false, borrows = false;
+  size_t borrowed = 0;
   int failure = 0, write_failure = 0, writable = 0;
   size_t most = SIZE_MAX;
 };

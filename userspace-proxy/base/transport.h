@@ -37,6 +37,11 @@ class Transport {
   // Starts (or re-targets) notifications. `handler` must outlive the transport or the next call of attach().
   virtual Status attach(Loop& loop, TransportHandler* handler) = 0;
   virtual Io read(std::span<char> into) = 0;
+  // Where the bytes lie that read() would copy next, where they lie somewhere: up to `pieces.size()` pieces in their
+  // order, good until the next call on this transport and no longer than the handler's call; how many. consume() those
+  // that were used. 0: read() knows more.
+  virtual size_t lend(std::span<iovec> /*pieces*/) { return 0; }
+  virtual void consume(size_t /*bytes*/) {}
   virtual Io write(std::span<const iovec> from) = 0;
   // Half-close: nothing more will be written.
   virtual void shutdown_write() = 0;

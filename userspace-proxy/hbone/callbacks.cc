@@ -1,5 +1,6 @@
 #include "userspace-proxy/hbone/callbacks.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "userspace-proxy/hbone/session.h"
@@ -114,9 +115,9 @@ struct Callbacks {
     return 0;
   }
 
-  // Of a DATA frame, before windows and the peer's SETTINGS_MAX_FRAME_SIZE narrow it.
-  static ssize_t most_data(nghttp2_session*, uint8_t, int32_t, int32_t, int32_t, uint32_t, void*) {
-    return OutBlock::kHigh - kFrameHead;
+  // Of a DATA frame, before the windows narrow it.
+  static ssize_t most_data(nghttp2_session*, uint8_t, int32_t, int32_t, int32_t, uint32_t peers_frame_size, void*) {
+    return static_cast<ssize_t>(std::min<size_t>(OutBlock::kHigh - kFrameHead, peers_frame_size));
   }
 
   static int send_data(nghttp2_session*, nghttp2_frame* frame, const uint8_t* frame_head, size_t size,

@@ -126,6 +126,27 @@ base::Io Stream::read(std::span<char> into) {
   return {base::Io::Kind::kEnd, 0, 0};
 }
 
+size_t Stream::lend(std::span<iovec> pieces) {
+  if (step_ != Step::kData || !held_.empty()) return 0;
+  size_t count = 0;
+  for (uint32_t at = fresh_first_; at != 0 && count < pieces.size(); at = engine_.fresh[at - 1].next) {
+    const auto bytes = engine_.fresh[at - 1].bytes;
+    pieces[count++] = {const_cast<char*>(bytes.data()), bytes.size()};
+  }
+  return count;
+}
+
+void Stream::consume(size_t bytes) {
+  give_credit(bytes);
+  while (bytes > 0) {
+    auto& piece = engine_.fresh[fresh_first_ - 1];
+    const size_t size = std::min(piece.bytes.size(), bytes);
+    piece.bytes.remove_prefix(size);
+    bytes -= size;
+    if (piece.bytes.empty()) fresh_first_ = piece.next;
+  }
+}
+
 base::Io Stream::write(std::span<const iovec> from) {
   size_t total = 0;
   for (const auto& piece : from) total += piece.iov_len;

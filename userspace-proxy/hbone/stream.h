@@ -50,6 +50,8 @@ class Stream final : public base::Transport, private base::IoHandler {
   // Transport. A handler that is attached is called once in the next turn, as epoll would.
   base::Status attach(base::Loop& loop, base::TransportHandler* handler) override;
   base::Io read(std::span<char> into) override;
+  size_t lend(std::span<iovec> pieces) override;  // of the block under work
+  void consume(size_t bytes) override;
   base::Io write(std::span<const iovec> from) override;
   void shutdown_write() override;
   void reset() override;

@@ -8,6 +8,8 @@
 namespace weft::relay {
 namespace {
 
+constexpr size_t kPieces = 16;  // taken from a lender at once
+
 // Reads per direction before the others of this worker get their turn.
 constexpr int kRoundsPerTurn = 16;
 
@@ -80,6 +82,7 @@ void Relay::on_io(uint32_t) {
 }
 
 void Relay::pump(Lane& lane) {
+  lane.stuck = false;
   for (int round = 0; round < kRoundsPerTurn; ++round) {
     if (over() || lane.end_passed) return;
     if (flush_held(lane) == Flow::kWait || empty_pipe(lane) == Flow::kWait) return;
@@ -91,7 +94,19 @@ void Relay::pump(Lane& lane) {
   loop_.again(this);
 }
 
+Relay::Flow Relay::pass_lent(Lane& lane, std::span<const iovec> pieces) {
+  const base::Io io = lane.to->write(pieces);
+  if (io.kind == base::Io::Kind::kError) break_off(lane.to_reset, io.sys_errno);
+  lane.stuck = io.kind != base::Io::Kind::kBytes;
+  if (lane.stuck) return Flow::kWait;
+  lane.bytes += io.bytes;
+  lane.from->consume(io.bytes);
+  return Flow::kGoOn;
+}
+
 Relay::Flow Relay::read_once(Lane& lane) {
+  std::array<iovec, kPieces> pieces;
+  if (const size_t count = lane.from->lend(pieces); count > 0) return pass_lent(lane, std::span(pieces).first(count));
   const base::Io io = lane.from->read(bench_.scratch);
   switch (io.kind) {
     case base::Io::Kind::kWouldBlock:

@@ -42,8 +42,8 @@ struct Workbench {
 };
 
 // Copies bytes both ways between two transports until both have ended or one was reset. Half-closes and
-// resets are passed on. Bytes that cannot be written at once are held, at most one scratch block per
-// direction, and nothing more is read until they are gone; an idle relay holds no buffer. A direction that
+// resets are passed on. Bytes that cannot be written at once stay where they were lent or are held, at most one scratch
+// block per direction, and nothing more is read until they are gone; an idle relay holds no buffer. A direction that
 // fills the whole scratch block at one read carries bulk: it goes on through a pipe (splice), until the pipe
 // and the source are empty. Owned by a connection, lives in its worker's thread.
 class Relay final : private base::IoHandler {
@@ -76,7 +76,8 @@ class Relay final : private base::IoHandler {
     base::Buffer held{0};  // read, not yet written; its capacity is 0 when there is nothing
     uint64_t bytes = 0;
     bool end_seen = false, end_passed = false;
-    [[nodiscard]] bool blocked() const { return !held.empty() || in_pipe > 0; }
+    bool stuck = false;  // `to` would not take what `from` lent
+    [[nodiscard]] bool blocked() const { return stuck || !held.empty() || in_pipe > 0; }
   };
   // Tells the two transports' notifications apart.
   struct Side final : base::TransportHandler {
@@ -93,6 +94,7 @@ class Relay final : private base::IoHandler {
   void on_io(uint32_t events) override;  // called again after yielding
   void pump(Lane& lane);
   [[nodiscard]] Flow read_once(Lane& lane);
+  [[nodiscard]] Flow pass_lent(Lane& lane, std::span<const iovec> pieces);
   [[nodiscard]] Flow fill_pipe(Lane& lane);
   [[nodiscard]] Flow empty_pipe(Lane& lane);
   void begin_bulk(Lane& lane);

@@ -73,7 +73,8 @@ void Layer4::dial() {
 void Layer4::on_dialled(base::Result<std::unique_ptr<base::Transport>> outcome) {
   dial_.reset();
   if (!outcome) return close_source(hbone::flag_of(outcome.error()), base::describe(outcome.error()));
-  if (const auto local = base::local_address((*outcome)->raw_fd())) local_ = *local;
+  if (const int fd = (*outcome)->raw_fd(); fd >= 0)  // a stream has none
+    local_ = base::local_address(fd).value_or(local_);
   enter(Step::kRelaying);
   relay::RelayOwner& owner = *this;
   relay_ = std::make_unique<relay::Relay>(tools_.loop, tools_.bench, gate_->open(), std::move(*outcome),

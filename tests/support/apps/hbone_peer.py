@@ -71,6 +71,7 @@ def new_connection(client, settings):
     connection = h2.connection.H2Connection(config)
     # What is set by update() would count here at once and be told to the peer never.
     connection.local_settings = h2.settings.Settings(client=client, initial_values=settings)
+    connection.max_inbound_frame_size = connection.local_settings.max_frame_size
     connection.initiate_connection()
     connection.increment_flow_control_window(CONNECTION_WINDOW - 65535)
     return connection

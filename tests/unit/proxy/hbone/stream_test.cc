@@ -67,6 +67,26 @@ TEST_F(StreamTest, a_reader_that_stops_stops_the_writer_and_bounds_memory) {
   EXPECT_EQ(engine().held.lent(), 0u);
 }
 
+TEST_F(StreamTest, bytes_that_are_borrowed_arrive_once_and_in_order_whatever_is_left) {
+  auto ends = connect();
+  const auto bytes = pattern(9u << 20);
+  ends.far->borrows = true;
+  ends.far->most = 7001;
+  ends.near->say(bytes.substr(0, 100'000));
+  settle();
+  EXPECT_EQ(ends.far->borrowed, 100'000u);
+  ends.far->reading = false;
+  ends.near->say(bytes.substr(100'000));
+  settle();
+  EXPECT_GT(engine().held.lent(), 0u);
+  ends.far->reading = true;
+  ends.far->on_readable();
+  settle();
+  EXPECT_TRUE(ends.far->got == bytes);
+  EXPECT_GT(ends.far->borrowed, 100'000u) << "once what was held is read, it lends again";
+  EXPECT_EQ(engine().held.lent(), 0u);
+}
+
 TEST_F(StreamTest, one_slow_reader_does_not_stop_another) {
   accept_all = true;
   auto first = dial(), second = dial();

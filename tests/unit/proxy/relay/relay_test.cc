@@ -38,6 +38,33 @@ TEST_F(RelayTest, bytes_that_wait_on_both_sides_are_carried_at_the_start) {
   EXPECT_EQ(relay->to_source(), 23u);
 }
 
+TEST_F(RelayTest, bytes_that_are_lent_are_passed_on_and_what_is_not_taken_stays_with_the_lender) {
+  source.lends = true;
+  destination.window = 5;
+  relay->start();
+  source.sends("lent bytes");
+  EXPECT_EQ(destination.written, "lent ");
+  EXPECT_EQ(source.to_read, "bytes");
+  EXPECT_EQ(relay->held_bytes(), 0u);
+  source.sends(" and more");
+  EXPECT_EQ(destination.written, "lent ");
+  destination.takes(100);
+  EXPECT_EQ(destination.written, "lent bytes and more");
+  EXPECT_EQ(relay->from_source(), 19u);
+  source.ends();
+  EXPECT_TRUE(destination.saw_end);
+}
+
+TEST_F(RelayTest, a_destination_that_breaks_under_lent_bytes_ends_the_relay) {
+  source.lends = true;
+  relay->start();
+  destination.broken = true;
+  source.sends("lent");
+  EXPECT_EQ(relay->step(), Step::kReset);
+  EXPECT_EQ(relay->cause(), Cause::kDestinationReset);
+  EXPECT_EQ(ends, 1);
+}
+
 TEST_F(RelayTest, a_half_close_is_passed_on_and_the_other_direction_lives) {
   relay->start();
   source.sends("request");
