@@ -37,6 +37,7 @@
   X(tls_failed_protocol, "TLS handshakes ended because the peer breaks the protocol or offers nothing we accept") \
   X(tls_failed_closed, "TLS handshakes that the peer broke off") \
   X(tls_failed_timeout, "TLS handshakes that took longer than 10 s") \
+  X(tls_queued, "arrivals for mTLS that waited because too many handshakes were under way or their source came too often") \
   X(tls_shed, "arrivals for mTLS reset because too many handshakes were under way or their source came too often") \
   X(tls_no_identity, "connections reset because there is no certificate of ours for the pod") \
   X(hbone_tunnels_opened, "HBONE connections opened toward a destination") \

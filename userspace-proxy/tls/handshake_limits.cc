@@ -48,6 +48,13 @@ HandshakeLimits::Answer HandshakeLimits::admit(const base::Address& source, base
   return Answer::kGo;
 }
 
+bool HandshakeLimits::wait(const base::Address& source) {
+  auto& bucket = bucket_of(source);
+  if (bucket.waiting >= config_.waiting_of_one) return false;
+  ++bucket.waiting;
+  return true;
+}
+
 void HandshakeLimits::done(const base::Address& source) {
   --bucket_of(source).under_way;
   --under_way_;

@@ -19,6 +19,7 @@ class HandshakeLimits {
     // ... of one source. The rate alone would let it keep everybody out: it may leave its handshakes unfinished until
     // their time is up.
     uint32_t under_way_of_one = 64;
+    uint32_t waiting_of_one = 256;  // of one source, for their turn: a gateway calls every pod of a node
     uint32_t burst = 100;       // handshakes of one source at once
     uint32_t per_second = 50;   // of one source, in the long run
     size_t buckets = 4096;
@@ -30,13 +31,16 @@ class HandshakeLimits {
   // kGo counts one under way until done() is called for the same source. kTooMany, kTooOften: it is this source's fault.
   [[nodiscard]] Answer admit(const base::Address& source, base::Instant now);
   void done(const base::Address& source);
+  // One that was not admitted may wait and ask again: counted until wait_over(). False: enough of that source do.
+  [[nodiscard]] bool wait(const base::Address& source);
+  void wait_over(const base::Address& source) { --bucket_of(source).waiting; }
   [[nodiscard]] size_t under_way() const { return under_way_; }
 
  private:
   struct Bucket {
     uint64_t tokens_milli = 0;
     base::Instant last{};
-    uint32_t under_way = 0;
+    uint32_t under_way = 0, waiting = 0;
   };
   [[nodiscard]] Bucket& bucket_of(const base::Address& source);
 

@@ -25,8 +25,8 @@ std::string_view why_of(tls::HandshakeLimits::Answer answer) {
 
 // One arrival, from accept to the end of its tunnel:
 //
-//   kWaiting (for our certificate) --> kHandshake --> kTunnel --> kOver
-//        \________________________________\____ refused ____________^
+//   waiting for our certificate --> waiting for its turn --> handshake --> tunnel --> over
+//        \______________________________\_____________________\___ refused ___________^
 class TunnelServer::Guest final : public base::Retirable,
                                   private CredentialWaits::Waiter,
                                   private tls::HandshakeHandler,
@@ -61,12 +61,27 @@ class TunnelServer::Guest final : public base::Retirable,
                                      "the peer's certificate does not hold by the new trust bundle");
     tunnel_->abort();
   }
+  // Its turn may have come.
+  void ask_again() {
+    const auto now = server_.tools_.loop.turn_time();
+    const auto answer = server_.limits_.admit(arrival_.peer.address, now);
+    if (answer != tls::HandshakeLimits::Answer::kGo && now - queued_at_ < kTurnPatience) return;
+    leave_queue();
+    settle(answer);
+  }
   [[nodiscard]] const TunnelArrival& arrival() const { return arrival_; }
 
   std::list<std::unique_ptr<Guest>>::iterator place;
 
  private:
+  void leave_queue() {
+    if (!place_in_queue_) return;
+    server_.queue_.erase(*place_in_queue_);
+    place_in_queue_.reset();
+    server_.limits_.wait_over(arrival_.peer.address);
+  }
   void stop_waiting() {
+    leave_queue();
     if (std::exchange(waiting_, false)) server_.tools_.waits.leave(arrival_.identity, *this);
     if (std::exchange(admitted_, false)) server_.limits_.done(arrival_.peer.address);
     timer_.cancel();
@@ -78,7 +93,17 @@ class TunnelServer::Guest final : public base::Retirable,
     refuse(Flag::kIdentityError, fmt::format("no certificate for {}: {}", arrival_.identity.to_string(), why));
   }
   void shake_hands() {
-    const auto answer = server_.limits_.admit(arrival_.peer.address, server_.tools_.loop.turn_time());
+    const auto now = server_.tools_.loop.turn_time();
+    const auto answer = server_.limits_.admit(arrival_.peer.address, now);
+    if (answer == tls::HandshakeLimits::Answer::kGo || server_.queue_.size() >= kMostQueued ||
+        !server_.limits_.wait(arrival_.peer.address))
+      return settle(answer);
+    ++server_.tools_.counters.tls_queued;
+    queued_at_ = now;
+    place_in_queue_ = server_.queue_.insert(server_.queue_.end(), this);
+    if (!server_.turns_.armed()) server_.turns_.arm(kTurnEvery);
+  }
+  void settle(tls::HandshakeLimits::Answer answer) {
     if (answer != tls::HandshakeLimits::Answer::kGo) {
       ++server_.tools_.counters.tls_shed;
       return refuse(Flag::kOverload, why_of(answer));
@@ -135,7 +160,8 @@ class TunnelServer::Guest final : public base::Retirable,
   const TunnelArrival arrival_;
   std::unique_ptr<base::Transport> transport_;  // until the handshake has it
   base::Timer timer_;
-  base::Instant started_{};
+  base::Instant started_{}, queued_at_{};
+  std::optional<std::list<Guest*>::iterator> place_in_queue_;
   bool waiting_ = false;   // for a certificate
   bool admitted_ = false;  // counted among the handshakes under way
   std::unique_ptr<tls::Handshake> handshake_;
@@ -143,7 +169,7 @@ class TunnelServer::Guest final : public base::Retirable,
 };
 
 TunnelServer::TunnelServer(const Tools& tools, TunnelServerOwner& owner, uint64_t seed)
-    : tools_(tools), owner_(owner), limits_({.seed = seed}) {}
+    : tools_(tools), owner_(owner), limits_({.seed = seed}), turns_(tools.loop.timers(), [this] { give_turns(); }) {}
 
 TunnelServer::~TunnelServer() = default;
 
@@ -152,6 +178,11 @@ void TunnelServer::serve(TunnelArrival arrival, std::unique_ptr<base::Transport>
   Guest& guest = *guests_.front();
   guest.place = guests_.begin();
   guest.start();
+}
+
+void TunnelServer::give_turns() {
+  for (auto next = queue_.begin(); next != queue_.end();) (*next++)->ask_again();  // which takes itself out
+  if (!queue_.empty()) turns_.arm(kTurnEvery);
 }
 
 void TunnelServer::forget(Guest& guest) {

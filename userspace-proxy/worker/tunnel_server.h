@@ -30,7 +30,8 @@ class TunnelServerOwner {
   virtual void on_tunnel_closed() = 0;
 };
 
-// Owned by the worker, lives in its thread. Handshakes are bounded: in number, per source, in time.
+// Owned by the worker, lives in its thread. Handshakes are bounded: in number, per source, in time. What comes beyond
+// the bounds waits for its turn, for at most kTurnPatience; what may not even wait is closed and counted.
 class TunnelServer {
  public:
   struct Tools {
@@ -55,8 +56,12 @@ class TunnelServer {
   [[nodiscard]] size_t size() const { return guests_.size(); }
 
  private:
+  static constexpr size_t kMostQueued = 1024;
+  static constexpr base::Nanos kTurnEvery = base::Millis(10), kTurnPatience = base::Millis(5000);
+
   class Guest;
   friend class Guest;
+  void give_turns();
   void forget(Guest& guest);
   template <typename Chosen>
   void drain_if(Chosen&& chosen);
@@ -64,7 +69,9 @@ class TunnelServer {
   Tools tools_;
   TunnelServerOwner& owner_;
   tls::HandshakeLimits limits_;
+  std::list<Guest*> queue_;  // for a handshake, first come first; guests leave it when they die
   std::list<std::unique_ptr<Guest>> guests_;
+  base::Timer turns_;
 };
 
 }  // namespace weft::worker

@@ -256,32 +256,64 @@ TEST_F(MeshTest, roots_that_no_longer_hold_the_peer_cut_the_tunnel_and_say_why) 
   EXPECT_EQ(closed, 1);
 }
 
-TEST_F(MeshTest, too_many_handshakes_of_one_source_are_shed_and_counted) {
-  equip(*destination, kApi);
-  std::vector<test::TransportPair> pairs(300);
-  for (auto& pair : pairs)
+struct CrowdedMeshTest : MeshTest {
+  void arrive(test::TransportPair& pair, const char* peer = "10.0.1.1:40000") {
     destination->server->serve(
-        {.pod = "prod/api-1", .identity = kApi, .original = at("10.0.2.1:15008"), .peer = at("10.0.1.1:40000")},
-        std::move(pair.far));
-  EXPECT_GT(counters.tls_shed, 0u);
-  EXPECT_EQ(counters.tls_shed, refused.size());
-  EXPECT_EQ(destination->server->size(), tls::HandshakeLimits::Config{}.under_way_of_one);
-  const uint64_t shed = counters.tls_shed;
+        {.pod = "prod/api-1", .identity = kApi, .original = at("10.0.2.1:15008"), .peer = at(peer)}, std::move(pair.far));
+  }
+  void arrive(std::vector<test::TransportPair>& pairs) {
+    equip(*destination, kApi);
+    for (auto& pair : pairs) arrive(pair);
+  }
+  void leave() {
+    destination->server->abort_all();
+    turns();
+    EXPECT_EQ(destination->server->size(), 0u);
+  }
+  static constexpr tls::HandshakeLimits::Config kLimits{};
+};
+
+TEST_F(CrowdedMeshTest, handshakes_of_one_source_beyond_its_share_wait_and_beyond_that_are_shed) {
+  std::vector<test::TransportPair> pairs(kLimits.under_way_of_one + kLimits.waiting_of_one + 80);
+  arrive(pairs);
+  EXPECT_EQ(counters.tls_queued, kLimits.waiting_of_one);
+  EXPECT_EQ(counters.tls_shed, 80u);
+  EXPECT_EQ(refused.size(), 80u);
+  EXPECT_EQ(destination->server->size(), kLimits.under_way_of_one + kLimits.waiting_of_one);
   test::TransportPair other;
-  destination->server->serve(
-      {.pod = "prod/api-1", .identity = kApi, .original = at("10.0.2.1:15008"), .peer = at("10.0.1.2:40000")},
-      std::move(other.far));
-  EXPECT_EQ(counters.tls_shed, shed) << "another source is served";
-  destination->server->abort_all();
-  turns();
-  EXPECT_EQ(destination->server->size(), 0u);
+  arrive(other, "10.0.1.2:40000");
+  EXPECT_EQ(counters.tls_queued, kLimits.waiting_of_one) << "another source is served at once";
+  leave();
   test::TransportPair again;
-  destination->server->serve(
-      {.pod = "prod/api-1", .identity = kApi, .original = at("10.0.2.1:15008"), .peer = at("10.0.1.1:40000")},
-      std::move(again.far));
-  EXPECT_EQ(counters.tls_shed, shed) << "the ended ones were given back";
-  destination->server->abort_all();
-  turns();
+  arrive(again);
+  EXPECT_EQ(counters.tls_shed, 80u) << "the ended ones were given back";
+  leave();
+}
+
+TEST_F(CrowdedMeshTest, one_that_waits_is_served_when_another_of_its_source_is_done) {
+  std::vector<test::TransportPair> pairs(kLimits.under_way_of_one);
+  arrive(pairs);
+  equip(*source, kWeb);
+  call();
+  EXPECT_EQ(counters.tls_queued, 1u);
+  EXPECT_EQ(request, nullptr);
+  pairs[7].near->reset();
+  for (int i = 0; i < 200 && request == nullptr; ++i) loop->turn(10);
+  ASSERT_NE(request, nullptr);
+  EXPECT_EQ(proven, kWeb);
+  EXPECT_EQ(counters.tls_shed, 0u);
+  leave();
+}
+
+TEST_F(CrowdedMeshTest, one_whose_turn_does_not_come_is_shed_in_the_end) {
+  std::vector<test::TransportPair> pairs(kLimits.under_way_of_one + 1);
+  arrive(pairs);
+  for (int i = 0; i < 700 && counters.tls_shed == 0; ++i) loop->turn(10);
+  EXPECT_EQ(counters.tls_shed, 1u);
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_NE(refused[0].find("unfinished handshakes of this source"), std::string::npos) << refused[0];
+  EXPECT_TRUE(pairs.back().near->was_reset());
+  leave();
 }
 
 }  // namespace
