@@ -155,7 +155,7 @@ class Shrinker {
       if (i != case_.pod) snapshot_.local_pods[i].rules.clear();
     model::LocalPod& pod = snapshot_.local_pods[case_.pod];
     for (bool progress = true; progress;) {
-      progress = thin(pod.rules) | thin(pod.port_modes);
+      progress = thin_each(pod.rules, pod.port_modes);
       for (const uint32_t index : pod.rules) {
         progress |= thin(snapshot_.policy_rules[index].clauses);
         for (auto& clause : snapshot_.policy_rules[index].clauses) {
@@ -188,11 +188,17 @@ class Shrinker {
     return any;
   }
 
+  template <typename... Lists>
+  bool thin_each(Lists&... lists) {
+    bool any = false;
+    ((any = thin(lists) || any), ...);
+    return any;
+  }
+
   bool thin_match(model::PolicyMatch& m) {
-    return thin(m.principals) | thin(m.not_principals) | thin(m.namespaces) | thin(m.not_namespaces) |
-           thin(m.service_accounts) | thin(m.not_service_accounts) | thin(m.source_ranges) |
-           thin(m.not_source_ranges) | thin(m.destination_ranges) | thin(m.not_destination_ranges) | thin(m.ports) |
-           thin(m.not_ports);
+    return thin_each(m.principals, m.not_principals, m.namespaces, m.not_namespaces, m.service_accounts,
+                     m.not_service_accounts, m.source_ranges, m.not_source_ranges, m.destination_ranges,
+                     m.not_destination_ranges, m.ports, m.not_ports);
   }
 
   model::Snapshot& snapshot_;
