@@ -172,16 +172,25 @@ void close_with_reset(base::Fd fd) {
   setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
 }
 
+// The proxy carries the connection: a reset that comes before is a dial that failed.
+void pass_a_byte(const base::Fd& from, const base::Fd& to) {
+  send_all(from.get(), "x");
+  char byte = 0;
+  ASSERT_EQ(::recv(to.get(), &byte, 1, 0), 1);
+}
+
 TEST_F(ProxyTest, resets_travel_both_ways) {
   const base::Fd listener = world.listen_in_pod("10.9.1.2:7000");
   {
     base::Fd client = world.connect_captured("10.96.0.1:80");
     const base::Fd server = accept_one(listener.get());
+    pass_a_byte(client, server);
     close_with_reset(std::move(client));
     EXPECT_THROW((void)read_to_end(server.get()), std::runtime_error);
   }
   const base::Fd client = world.connect_captured("10.96.0.1:80");
   base::Fd server = accept_one(listener.get());
+  pass_a_byte(client, server);
   close_with_reset(std::move(server));
   EXPECT_THROW((void)read_to_end(client.get()), std::runtime_error);
   EXPECT_TRUE(world.counts("relay_source_reset 1"));
