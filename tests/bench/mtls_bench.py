@@ -272,22 +272,30 @@ def say_path(sandbox, before):
     return {"mutual_tls": secured, "connections": seen, "streams": streams}
 
 
-def weft_tunnel_rows(sandbox, weft, passes, rows):
-    first = None
-    for tunnels in Tunnels.groups(sandbox, weft):  # a pod that was never called before: in full
-        (grown, cpu), kind = tunnels.call_each(lambda group=tunnels: idle_memory(weft, group.addresses, TRAFFIC, 1))
-        if kind is None:
-            return  # not a tunnel each: nothing of the kind to say
-        if first is not None:
-            rows[f"fresh {kind} CPU"].setdefault("weft", []).append(cpu)
-            continue
-        print(f"  growth a call, source and destination: {grown[0]:.0f} and {grown[1]:.0f} bytes")
-        rows["tunnel memory"]["weft"] = [max(grown) / 1024]
-        first = tunnels  # warms up: a fresh process runs into page faults and empty caches
-    for _ in range(passes):
-        cpu, kind = first.call_each(first.again)
-        if kind is not None:
-            rows[f"fresh {kind} CPU"].setdefault("weft", []).append(cpu)
+def stream_memory(weft, count, rows):
+    grown, _ = idle_memory(weft, [weft.address], TRAFFIC, count)
+    print(f"weft: {count} idle connections to one pod; growth a connection, source and destination: {grown[0]:.0f} and "
+          f"{grown[1]:.0f} bytes")
+    rows["stream memory"]["weft"] = [max(grown) / 1024]
+
+
+def weft_rows(sandbox, weft, passes, streams, rows):
+    first, *others = Tunnels.groups(sandbox, weft)
+
+    def call_new(group):  # pods that were never called before: in full
+        (grown, cpu), kind = group.call_each(lambda: idle_memory(weft, group.addresses, TRAFFIC, 1))
+        if kind != "full":
+            sys.exit("not a tunnel, and a handshake in full, each: nothing to say of them")
+        return grown, cpu
+
+    # The first group also warms up: a fresh process runs into page faults and empty caches. Its tunnels stay.
+    grown, _ = call_new(first)
+    print(f"  growth a call, source and destination: {grown[0]:.0f} and {grown[1]:.0f} bytes")
+    rows["tunnel memory"]["weft"] = [max(grown) / 1024]
+    stream_memory(weft, streams, rows)
+    rows["fresh full CPU"]["weft"] = [call_new(group)[1] for group in others]
+    again = [first.call_each(first.again) for _ in range(passes)]
+    rows["fresh resumed CPU"]["weft"] = [cpu for cpu, kind in again if kind == "resumed"]
 
 
 def idle_rows(sandbox, setups, quick):
@@ -298,12 +306,7 @@ def idle_rows(sandbox, setups, quick):
         if setup.pids() and setup is not weft:
             grown, _ = idle_memory(setup, [setup.address], setup.ports[TRAFFIC], PEER_TUNNELS)
             rows["stream memory" if setup.name == "envoy" else "tunnel memory"][setup.name] = [max(grown) / 1024]
-    weft_tunnel_rows(sandbox, weft, 1 if quick else 5, rows)
-    count = STREAMS // (4 if quick else 1)
-    grown, _ = idle_memory(weft, [weft.address], TRAFFIC, count)
-    print(f"weft: {count} idle connections to one pod; growth a connection, source and destination: {grown[0]:.0f} and "
-          f"{grown[1]:.0f} bytes")
-    rows["stream memory"]["weft"] = [max(grown) / 1024]
+    weft_rows(sandbox, weft, 1 if quick else 5, STREAMS // (4 if quick else 1), rows)
     return rows
 
 
