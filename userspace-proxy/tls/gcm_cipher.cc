@@ -24,10 +24,12 @@ const IMB_MGR* functions() {
     IMB_MGR* const manager = alloc_mb_mgr(0);
     if (manager == nullptr) return manager;
     constexpr uint64_t kNeeds = IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ;
-    if ((manager->features & kNeeds) == kNeeds) init_mb_mgr_auto(manager, nullptr);
-    if (manager->gcm256_pre != nullptr) return manager;
-    free_mb_mgr(manager);
-    return static_cast<IMB_MGR*>(nullptr);
+    if ((manager->features & kNeeds) != kNeeds) {
+      free_mb_mgr(manager);
+      return static_cast<IMB_MGR*>(nullptr);
+    }
+    init_mb_mgr_auto(manager, nullptr);
+    return manager;
   }();
   return found;
 }
@@ -81,7 +83,10 @@ class Cipher {
   }
 
   bool add(const unsigned char* bytes, size_t size) {
-    if (step_ != Step::kReady || additional_size_ != 0 || size > kMostAdditional) return false;
+    if (step_ != Step::kReady || additional_size_ != 0 || size > kMostAdditional) {
+      step_ = Step::kIdle;  // nothing is sealed or opened without what was refused
+      return false;
+    }
     std::memcpy(additional_.data(), bytes, size);
     additional_size_ = size;
     return true;

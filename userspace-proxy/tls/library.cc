@@ -37,7 +37,8 @@ bool replaced(int operation, std::string_view list) {
          });
 }
 
-// The default provider's tables as we hand them on, with our ciphers in the place of its own. They are constants of libcrypto: one copy serves all workers.
+// The default provider's tables as we hand them on, with our ciphers in the place of its own. Constants all: one copy
+// serves all workers.
 struct Tables {
   OSSL_PROVIDER* provider = OSSL_PROVIDER_load(nullptr, "default");
   std::array<std::vector<OSSL_ALGORITHM>, kOperations> kept;

@@ -145,6 +145,8 @@ TEST_P(GcmCipherTest, without_a_tag_or_a_nonce_of_its_own_nothing_opens_and_noth
 TEST_P(GcmCipherTest, what_a_record_never_needs_is_refused) {
   Side seal(library.get(), GetParam(), true, key);
   EXPECT_FALSE(seal.begin({random(12), random(65), {}})) << "more additional data than it keeps";
+  std::string text = random(32);
+  EXPECT_FALSE(seal.run(text, text.size())) << "nor is anything sealed without it";
   EXPECT_TRUE(seal.begin({random(12), random(64), {}}));
   const CipherPtr cipher(EVP_CIPHER_fetch(library.get(), GetParam(), nullptr));
   const ContextPtr context(EVP_CIPHER_CTX_new());
