@@ -46,6 +46,7 @@ TEST_F(IdentityStockTest, a_stock_peer_is_served_in_a_strict_mesh) {
     EXPECT_EQ(seen["text"], "hello") << seen;
     EXPECT_EQ(seen["end"], "end") << seen;
     EXPECT_EQ(seen["peer"], json::array({spiffe(pod)})) << seen;
+    EXPECT_NE(seen.value("baggage", "").find("k8s.namespace.name=mesh"), std::string::npos) << seen;
   }
   const json by_name = ask("far", "far.mesh.svc.cluster.local:7000");
   EXPECT_EQ(by_name["text"], "hello") << by_name;

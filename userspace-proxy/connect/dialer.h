@@ -28,6 +28,12 @@ struct PeerIdentity {
   return PeerIdentity{peer.ns, peer.service_account};
 }
 
+// The connection a dial is made for, as the far end of a tunnel is told: a claim, for its telemetry.
+struct Origin {
+  base::SocketAddress client;
+  std::string_view service;  // host name of the service that was addressed; empty: an address was
+};
+
 struct DialTarget {
   // Key ("ns/name") of the pod from whose network the connection leaves; empty: this process's own network.
   std::string_view pod;
@@ -36,6 +42,8 @@ struct DialTarget {
   std::optional<base::SocketAddress> client;
   // Set: over HBONE or not at all, in the name of `pod`'s own identity.
   std::optional<PeerIdentity> identity;
+  // Not set where a connection serves requests of many clients in turn.
+  std::optional<Origin> origin;
 };
 
 // Told how a dial ended: once, and never from inside dial(). The Dial may be destroyed in here.

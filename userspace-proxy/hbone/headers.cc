@@ -225,6 +225,18 @@ std::optional<Traceparent> parse_traceparent(std::string_view text) {
   return out;
 }
 
+Traceparent fresh_traceparent(std::mt19937_64& random) {
+  Traceparent out;
+  const auto fill = [&](auto& bytes) {
+    do
+      for (auto& byte : bytes) byte = static_cast<uint8_t>(random() >> 56);
+    while (all_zero(bytes));  // which the format keeps for "none"
+  };
+  fill(out.trace);
+  fill(out.parent);
+  return out;
+}
+
 bool is_proxy_port(uint16_t port) {
   switch (port) {
     case 15000:  // operator's door

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <random>
 #include <string>
 #include <string_view>
 
@@ -57,6 +58,8 @@ struct Traceparent {
 };
 // Nothing for a malformed one: the caller makes a fresh one then.
 [[nodiscard]] std::optional<Traceparent> parse_traceparent(std::string_view text);
+// Random ids, flags 00: for one connection of an application, to find it in both ends' logs.
+[[nodiscard]] Traceparent fresh_traceparent(std::mt19937_64& random);
 
 // Ports that belong to the proxy on every pod's address: nobody is carried to them (hbone.md 7 and 8).
 [[nodiscard]] bool is_proxy_port(uint16_t port);

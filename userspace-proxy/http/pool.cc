@@ -107,7 +107,8 @@ Ticket* Pool::acquire(const Target& target, Exchange& exchange, bool fresh) {
   Ticket& ticket = *entry.tickets.emplace_back(std::make_unique<Ticket>(core_, entry));
   ticket.waiters_.push_back(&exchange);
   const auto& key = entry.target;
-  ticket.dial_ = core_.dialer.dial({key.pod, key.destination, key.client, key.identity}, ticket);
+  ticket.dial_ = core_.dialer.dial(
+      {.pod = key.pod, .destination = key.destination, .client = key.client, .identity = key.identity, .origin = {}}, ticket);
   return &ticket;
 }
 

@@ -45,7 +45,8 @@ void name_inbound(const Index& index, const Arrival& arrival, ConnInfo& info) {
   if (arrival.proven != nullptr) prove_by_certificate(index, *arrival.proven, info);
   if (arrival.proven == nullptr && info.kind == listen::Kind::kAttested) prove_attested(index, info);
   info.destination = index.workload_named(info.pod);
-  info.service = index.service_behind(info.original);  // for telemetry: what was addressed is not known here
+  // For telemetry: a socket does not tell what was addressed, a tunnel's peer claims it.
+  info.service = index.service_behind(info.original, arrival.claimed_service);
 }
 
 void name_gateway(const Index& index, ConnInfo& info) {

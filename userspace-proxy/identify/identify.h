@@ -11,6 +11,7 @@ struct Arrival {
   base::SocketAddress original;
   base::SocketAddress peer;
   const model::SpiffeId* proven = nullptr;  // by the certificate of the HBONE tunnel it came in by
+  std::string_view claimed_service = {};    // host name the peer says it addressed; believed of the pod's own services
 };
 
 // Names an arrival: source, service, protocol. Pure but for the clock stamps, which the caller sets.

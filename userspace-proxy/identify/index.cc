@@ -46,9 +46,11 @@ Index::Index(model::SnapshotPtr snapshot) : snapshot_(std::move(snapshot)) {
 
 void Index::index_local_endpoints() {
   for (const auto& cluster : snapshot_->clusters)
-    for (const auto& endpoint : cluster.endpoints)
-      if (endpoint.workload != model::kNone && snapshot_->workloads[endpoint.workload].local)
-        behind_.emplace(endpoint.address, cluster.service);
+    for (const auto& endpoint : cluster.endpoints) {
+      if (endpoint.workload == model::kNone || !snapshot_->workloads[endpoint.workload].local) continue;
+      auto& services = behind_[endpoint.address];
+      if (std::ranges::find(services, cluster.service) == services.end()) services.push_back(cluster.service);
+    }
 }
 
 void Index::index_services() {
@@ -86,9 +88,12 @@ ServiceRef Index::service_at(const base::SocketAddress& address) const {
   return found == services_.end() ? ServiceRef{} : found->second;
 }
 
-uint32_t Index::service_behind(const base::SocketAddress& endpoint) const {
+uint32_t Index::service_behind(const base::SocketAddress& endpoint, std::string_view hostname) const {
   const auto found = behind_.find(endpoint);
-  return found == behind_.end() ? model::kNone : found->second;
+  if (found == behind_.end()) return model::kNone;
+  for (const uint32_t service : found->second)
+    if (service != model::kNone && snapshot_->services[service].hostname == hostname) return service;
+  return found->second.front();
 }
 
 uint16_t Index::port_behind(const NamedPort& named, const base::Address& pod) const {

@@ -30,8 +30,9 @@ class Index {
   [[nodiscard]] const model::SnapshotPtr& pin() const { return snapshot_; }
 
   [[nodiscard]] ServiceRef service_at(const base::SocketAddress& address) const;
-  // The first service that has this address of a local pod among its endpoints; kNone: none has.
-  [[nodiscard]] uint32_t service_behind(const base::SocketAddress& endpoint) const;
+  // Of the services that have this address of a local pod among their endpoints the one with that host name, or the
+  // first one; kNone: none has.
+  [[nodiscard]] uint32_t service_behind(const base::SocketAddress& endpoint, std::string_view hostname = {}) const;
   // Where the name of a service ("name.ns.svc.cluster.local", lower case) and its port lead inside the pod with that
   // address: the port of the pod's own endpoint (hbone.md 9). 0: the pod is no endpoint of such a service.
   struct NamedPort {
@@ -55,7 +56,7 @@ class Index {
 
   model::SnapshotPtr snapshot_;
   std::unordered_map<base::SocketAddress, ServiceRef> services_;
-  std::unordered_map<base::SocketAddress, uint32_t> behind_;
+  std::unordered_map<base::SocketAddress, std::vector<uint32_t>> behind_;  // services, each once
   std::unordered_map<base::Address, uint32_t> by_address_;
   std::unordered_map<std::string, uint32_t> by_name_;
   std::unordered_map<std::string, uint32_t> by_hostname_;  // services

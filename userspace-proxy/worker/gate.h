@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "userspace-proxy/base/transport.h"
@@ -39,7 +40,9 @@ class SocketGate final : public Gate {
 // A CONNECT of a tunnel: 200 once the application is there, 401 for policy, 503 for all else (hbone.md 7).
 class RequestGate final : public Gate, private hbone::InboundWatcher {
  public:
-  explicit RequestGate(std::unique_ptr<hbone::InboundRequest> request) : request_(std::move(request)) {}
+  // `baggage`: who answers, for the peer's telemetry.
+  RequestGate(std::unique_ptr<hbone::InboundRequest> request, std::string baggage)
+      : request_(std::move(request)), baggage_(std::move(baggage)) {}
   ~RequestGate() override {
     if (request_) request_->watch(nullptr);
   }
@@ -49,7 +52,7 @@ class RequestGate final : public Gate, private hbone::InboundWatcher {
   }
   [[nodiscard]] std::unique_ptr<base::Transport> open() override {
     request_->watch(nullptr);
-    return request_->accept();
+    return request_->accept(baggage_);
   }
   void turn_away(observe::Flag flag, std::string_view) override {
     request_->watch(nullptr);
@@ -61,6 +64,7 @@ class RequestGate final : public Gate, private hbone::InboundWatcher {
     if (watcher_ != nullptr) watcher_->on_source_gone();
   }
   std::unique_ptr<hbone::InboundRequest> request_;
+  const std::string baggage_;
   GateWatcher* watcher_ = nullptr;
 };
 

@@ -66,7 +66,11 @@ void Layer4::dial() {
   enter(Step::kDialling);
   connect::DialTarget target{.pod = info_.pod, .destination = target_};
   if (info_.inbound()) target.client = info_.peer;
-  if (!info_.inbound()) target.identity = connect::identity_wanted(*info_.snapshot, info_.source, destination_);
+  if (!info_.inbound()) {
+    const auto& services = info_.snapshot->services;
+    target.identity = connect::identity_wanted(*info_.snapshot, info_.source, destination_);
+    target.origin = {info_.peer, info_.service == model::kNone ? std::string_view() : services[info_.service].hostname};
+  }
   dial_ = tools_.dialer.dial(target, *this);
 }
 

@@ -61,39 +61,40 @@ base::Error no_identity(const model::SpiffeId& own, std::string_view why) {
           .what = fmt::format("no certificate for {}: {}", own.to_string(), why)};
 }
 
-std::string baggage_of(const model::Workload& source) {
-  return hbone::write_baggage({.cluster = "Kubernetes",
-                               .ns = source.ns,
-                               .workload_kind = source.owner.empty() ? "pod" : "deployment",
-                               .workload = source.owner.empty() ? source.name : source.owner,
-                               .service = source.canonical_name,
-                               .revision = source.canonical_revision});
-}
-
 }  // namespace
+
+std::string baggage_of(const model::Workload& workload) {
+  return hbone::write_baggage({.cluster = "Kubernetes",
+                               .ns = workload.ns,
+                               .workload_kind = workload.owner.empty() ? "pod" : "deployment",
+                               .workload = workload.owner.empty() ? workload.name : workload.owner,
+                               .service = workload.canonical_name,
+                               .revision = workload.canonical_revision});
+}
 
 // A dial that waits for a certificate, or fails in the next turn.
 class Tunnels::Attempt final : public connect::Dial, private CredentialWaits::Waiter, private base::IoHandler {
  public:
-  Attempt(Tunnels& owner, std::string pod, base::SocketAddress destination, model::SpiffeId accepted,
-          model::SpiffeId own, std::string baggage, connect::DialHandler& handler)
+  struct Plan {
+    std::string pod;
+    base::SocketAddress destination;
+    model::SpiffeId accepted, own;
+    std::string baggage, forwarded, traceparent;
+  };
+  Attempt(Tunnels& owner, Plan plan, connect::DialHandler& handler)
       : owner_(owner),
-        pod_(std::move(pod)),
-        destination_(destination),
-        accepted_(std::move(accepted)),
-        own_(std::move(own)),
-        baggage_(std::move(baggage)),
+        plan_(std::move(plan)),
         handler_(handler),
         timer_(owner.loop_.timers(), [this] { on_credential("it did not come in time"); }) {}
   ~Attempt() override {
-    if (waiting_) owner_.waits_.leave(own_, *this);
+    if (waiting_) owner_.waits_.leave(plan_.own, *this);
     owner_.loop_.forget(this);
   }
 
   void begin() {
-    if (owner_.waits_.have(own_)) return go();
+    if (owner_.waits_.have(plan_.own)) return go();
     ++owner_.counters_.identity_waits;
-    waiting_ = owner_.waits_.join(own_, *this);
+    waiting_ = owner_.waits_.join(plan_.own, *this);
     if (!waiting_) return fail_soon("too many connections wait for certificates");
     timer_.arm(CredentialWaits::kPatience);
   }
@@ -105,32 +106,29 @@ class Tunnels::Attempt final : public connect::Dial, private CredentialWaits::Wa
 
  private:
   void go() {
-    const std::array accepted = {accepted_};
-    const std::string authority = destination_.to_string();
-    dial_ = owner_.tunnels_.dial({.pod = pod_,
-                                  .source = own_,
-                                  .destination = {destination_.address, hbone::kPort},
+    const std::array accepted = {plan_.accepted};
+    const std::string authority = plan_.destination.to_string();
+    dial_ = owner_.tunnels_.dial({.pod = plan_.pod,
+                                  .source = plan_.own,
+                                  .destination = {plan_.destination.address, hbone::kPort},
                                   .accepted = accepted,
                                   .authority = authority,
-                                  .baggage = baggage_,
-                                  .forwarded = {},
-                                  .traceparent = {}},
+                                  .baggage = plan_.baggage,
+                                  .forwarded = plan_.forwarded,
+                                  .traceparent = plan_.traceparent},
                                  handler_);
   }
   void on_credential(const std::string& why) override {
-    if (std::exchange(waiting_, false)) owner_.waits_.leave(own_, *this);
+    if (std::exchange(waiting_, false)) owner_.waits_.leave(plan_.own, *this);
     timer_.cancel();
     if (why.empty()) return go();
     ++owner_.counters_.tls_no_identity;
-    handler_.on_dialled(std::unexpected(no_identity(own_, why)));
+    handler_.on_dialled(std::unexpected(no_identity(plan_.own, why)));
   }
-  void on_io(uint32_t) override { handler_.on_dialled(std::unexpected(no_identity(own_, failure_))); }
+  void on_io(uint32_t) override { handler_.on_dialled(std::unexpected(no_identity(plan_.own, failure_))); }
 
   Tunnels& owner_;
-  const std::string pod_;
-  const base::SocketAddress destination_;
-  const model::SpiffeId accepted_, own_;
-  const std::string baggage_;
+  const Plan plan_;
   connect::DialHandler& handler_;
   base::Timer timer_;
   bool waiting_ = false;
@@ -149,11 +147,18 @@ std::unique_ptr<connect::Dial> Tunnels::dial(const connect::DialTarget& target, 
   if (!target.identity) return plain_.dial(target, handler);
   const model::Workload* const source = source_of(target.pod);
   const std::string trust_domain = config_ ? config_->index->snapshot().settings.trust_domain : std::string();
-  model::SpiffeId own{trust_domain, source ? source->ns : "", source ? source->service_account : ""};
-  model::SpiffeId accepted{trust_domain, std::string(target.identity->ns),
-                           std::string(target.identity->service_account)};
-  auto attempt = std::make_unique<Attempt>(*this, std::string(target.pod), target.destination, std::move(accepted),
-                                           std::move(own), source ? baggage_of(*source) : std::string(), handler);
+  const auto& [ns, service_account] = *target.identity;
+  auto attempt = std::make_unique<Attempt>(
+      *this,
+      Attempt::Plan{
+          .pod = std::string(target.pod),
+          .destination = target.destination,
+          .accepted = {trust_domain, std::string(ns), std::string(service_account)},
+          .own = {trust_domain, source ? source->ns : "", source ? source->service_account : ""},
+          .baggage = source ? baggage_of(*source) : std::string(),
+          .forwarded = target.origin ? hbone::write_forwarded(target.origin->client, target.origin->service) : "",
+          .traceparent = hbone::fresh_traceparent(random_).to_string()},
+      handler);
   if (source == nullptr)
     attempt->fail_soon("the pod is not known");
   else

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 
 #include "userspace-proxy/connect/dialer.h"
@@ -53,6 +54,9 @@ class CredentialWaits {
   size_t count_ = 0;
 };
 
+// What the two ends of a tunnel tell each other about themselves; a claim, for telemetry.
+[[nodiscard]] std::string baggage_of(const model::Workload& workload);
+
 // The dialer of a worker's connections. A target that names an identity is reached over HBONE or not at all.
 // Owned by the worker, lives in its thread; outlives every Dial it has given out.
 class Tunnels final : public connect::Dialer {
@@ -76,6 +80,7 @@ class Tunnels final : public connect::Dialer {
   CredentialWaits& waits_;
   observe::Counters& counters_;
   ConfigPtr config_;
+  std::mt19937_64 random_{std::random_device{}()};  // ids for logs: nothing is kept safe by them
 };
 
 }  // namespace weft::worker

@@ -88,8 +88,12 @@ void Worker::on_tunnel_request(const TunnelArrival& arrival, const model::Spiffe
                     .pod = arrival.pod,
                     .original = target,
                     .peer = arrival.peer,
-                    .proven = &peer});
-  serve_layer4(std::move(info), std::make_unique<RequestGate>(std::move(request)));
+                    .proven = &peer,
+                    .claimed_service = authority.is_name() ? std::string_view(authority.host)
+                                                           : hbone::forwarded_host(request->forwarded())});
+  const auto& workloads = info.snapshot->workloads;
+  std::string baggage = info.destination == model::kNone ? std::string() : baggage_of(workloads[info.destination]);
+  serve_layer4(std::move(info), std::make_unique<RequestGate>(std::move(request), std::move(baggage)));
 }
 
 void Worker::on_tunnel_refused(const TunnelArrival& arrival, const model::SpiffeId* peer, observe::Flag flag,

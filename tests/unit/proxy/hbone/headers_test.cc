@@ -94,6 +94,16 @@ TEST(traceparent, is_read_and_written_back) {
   EXPECT_EQ(read->to_string(), text);
 }
 
+TEST(traceparent, fresh_ones_differ_and_ask_nobody_to_sample) {
+  std::mt19937_64 random(1);
+  const auto first = fresh_traceparent(random), second = fresh_traceparent(random);
+  EXPECT_EQ(first.to_string().size(), 55u);
+  EXPECT_EQ(parse_traceparent(first.to_string()), first);
+  EXPECT_EQ(first.flags, 0);
+  EXPECT_NE(first.trace, second.trace);
+  EXPECT_NE(first.parent, second.parent);
+}
+
 TEST(traceparent, a_malformed_one_is_none) {
   for (const std::string_view text :
        {"", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0", "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",

@@ -151,6 +151,25 @@ TEST_F(IdentifyTest, an_inbound_connection_names_its_pod_and_for_telemetry_its_s
   EXPECT_EQ(index.service_behind(at("10.0.2.1:8080")), model::kNone) << "not of this node";
 }
 
+TEST_F(IdentifyTest, a_tunnels_peer_is_believed_which_of_the_pods_own_services_it_addressed) {
+  auto snapshot = small();
+  snapshot.services[1].ports.push_back({.port = 80, .protocol = model::Protocol::kTcp, .cluster = 3});
+  snapshot.clusters.push_back({.name = "db-80", .service = 1, .endpoints = {{at("10.0.1.3:8080"), 3, 1}}});
+  const Index now(std::make_shared<const model::Snapshot>(snapshot));
+  const auto service = [&](std::string_view claim) {
+    return identify(now, {.kind = Kind::kInbound,
+                          .pod = "dev/api-3",
+                          .original = at("10.0.1.3:8080"),
+                          .peer = at("10.0.2.2:51000"),
+                          .claimed_service = claim})
+        .service;
+  };
+  EXPECT_EQ(service(""), 0u);
+  EXPECT_EQ(service("api.dev.svc.cluster.local"), 0u);
+  EXPECT_EQ(service("db.dev.svc.cluster.local"), 1u);
+  EXPECT_EQ(service("none.dev.svc.cluster.local"), 0u) << "not a service of this pod";
+}
+
 TEST_F(IdentifyTest, a_gateway_port_is_found_by_where_it_is_bound) {
   auto snapshot = small();
   snapshot.self = 0;

@@ -25,12 +25,15 @@ struct FakeDialer final : connect::Dialer {
     pod = wanted.pod;
     destination = wanted.destination;
     client = wanted.client;
+    origin.reset();
+    if (wanted.origin) origin.emplace(wanted.origin->client, wanted.origin->service);
     handler = &its_handler;
     return std::make_unique<Pending>(*this);
   }
   std::string pod;
   base::SocketAddress destination;
   std::optional<base::SocketAddress> client;
+  std::optional<std::pair<base::SocketAddress, std::string>> origin;
   connect::DialHandler* handler = nullptr;  // null: no dial under way
 };
 
@@ -118,6 +121,17 @@ TEST_F(Layer4Test, carries_a_service_connection_and_leaves_one_record) {
   EXPECT_EQ(copy.tcp[1].closed[0], 1u);
   EXPECT_EQ(copy.tcp[1].received, 5u);
   EXPECT_EQ(copy.tcp[1].sent, 13u);
+}
+
+TEST_F(Layer4Test, tells_its_dialer_who_called_which_service) {
+  begin(listen::Kind::kOutbound, "10.96.0.1:5432", "10.0.1.1:4000");
+  ASSERT_TRUE(dialer.origin);
+  EXPECT_EQ(dialer.origin->first, at("10.0.1.1:4000"));
+  EXPECT_EQ(dialer.origin->second, "db.dev.svc.cluster.local");
+  begin(listen::Kind::kOutbound, "10.0.2.1:5432", "10.0.1.1:4001");
+  ASSERT_TRUE(dialer.origin);
+  EXPECT_EQ(dialer.origin->first, at("10.0.1.1:4001"));
+  EXPECT_EQ(dialer.origin->second, "") << "a pod's address was called";
 }
 
 TEST_F(Layer4Test, a_failed_dial_resets_the_application_and_says_why) {

@@ -103,7 +103,8 @@ struct MeshTest : testing::Test, IdentityNeeds, TunnelServerOwner, connect::Dial
   void call() {
     dial = source->tunnels.dial({.pod = "dev/web-1",
                                  .destination = at("10.0.2.1:8080"),
-                                 .identity = connect::PeerIdentity{"prod", "api"}},
+                                 .identity = connect::PeerIdentity{"prod", "api"},
+                                 .origin = connect::Origin{at("10.0.1.1:51000"), "api.prod.svc.cluster.local"}},
                                 *this);
     turns();
   }
@@ -154,6 +155,23 @@ TEST_F(MeshTest, a_call_arrives_with_the_callers_proven_name_and_carries_bytes) 
   std::array<char, 16> got{};
   EXPECT_EQ(far->read(got).bytes, 5u);
   EXPECT_EQ(std::string_view(got.data(), 5), "hello");
+}
+
+TEST_F(MeshTest, a_call_tells_the_destination_who_calls_what_and_a_mark_of_its_own) {
+  equip(*source, kWeb);
+  equip(*destination, kApi);
+  call();
+  ASSERT_NE(request, nullptr);
+  EXPECT_EQ(request->forwarded(), "for=\"10.0.1.1:51000\";host=api.prod.svc.cluster.local");
+  EXPECT_EQ(hbone::parse_baggage(request->baggage()).ns, "dev");
+  const auto first = hbone::parse_traceparent(request->traceparent());
+  ASSERT_TRUE(first) << request->traceparent();
+  EXPECT_EQ(first->flags, 0);
+  call();
+  const auto second = hbone::parse_traceparent(request->traceparent());
+  ASSERT_TRUE(second) << request->traceparent();
+  EXPECT_NE(first->trace, second->trace);
+  EXPECT_NE(first->parent, second->parent);
 }
 
 TEST_F(MeshTest, the_second_call_shares_the_tunnel) {
