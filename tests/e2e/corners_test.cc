@@ -71,10 +71,7 @@ class CornersTest : public testing::Test {
     return answer.out + answer.err;
   }
   static Counters counters() { return node_counters(cluster_->name(), "node1"); }
-  static std::string metrics(const std::string& node) {
-    const std::string address = cluster_->pod_field("weft-system", "weft-proxy-" + node, ".status.podIP");
-    return cluster_->exec(node, {"curl", "-s", "-m", "5", "http://" + address + ":15020/metrics"}).out;
-  }
+  static std::string metrics(const std::string& node) { return cluster_->metrics(node); }
 
   static std::unique_ptr<Cluster> cluster_;
 };

@@ -184,8 +184,7 @@ class FloodTest : public testing::Test {
 
   // Of node2's proxy, each name without its prefix and suffix.
   static Counts counters() {
-    const std::string where = cluster_->pod_field("weft-system", "weft-proxy-node2", ".status.podIP");
-    std::istringstream lines(cluster_->exec("node2", {"curl", "-s", "-m", "5", "http://" + where + ":15020/metrics"}).out);
+    std::istringstream lines(cluster_->metrics("node2"));
     Counts counts;
     constexpr std::string_view kPrefix = "weft_proxy_", kSuffix = "_total";
     for (std::string line; std::getline(lines, line);) {

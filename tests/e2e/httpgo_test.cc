@@ -147,6 +147,31 @@ TEST_F(HttpgoTest, the_https_node_port_is_refused) {
   EXPECT_TRUE(reply.curl_exit == 7 || reply.curl_exit == 56 || reply.curl_exit == 52) << reply.curl_exit;
 }
 
+TEST_F(HttpgoTest, toward_strict_pods_the_gateway_proves_itself) {
+  const auto secured = [] {
+    uint64_t sum = 0;
+    for (const char* node : {"node1", "node2"})
+      sum += cluster_->metric(node, "istio_tcp_connections_opened_total",
+                              {"reporter=\"destination\"", "connection_security_policy=\"mutual_tls\""});
+    return sum;
+  };
+  const std::string strict = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\n"
+                             "metadata: {name: default, namespace: dev}\nspec: {mtls: {mode: STRICT}}\n";
+  ASSERT_TRUE(cluster_->apply(strict).ok());
+  const auto refused = [] {
+    for (const char* version : {"v1", "v2"}) {
+      const std::string address = cluster_->pod_field("dev", pods(version).front(), ".status.podIP");
+      if (curl(*cluster_, "outside", {}, "http://" + address + ":8888/httpgo").status != 0) return false;
+    }
+    return true;
+  };
+  EXPECT_TRUE(eventually(refused, seconds(10))) << "without a certificate";
+  EXPECT_EQ(statuses(40), (std::map<int, int>{{200, 40}}));
+  EXPECT_GT(secured(), 0u);
+  ASSERT_TRUE(cluster_->ctl({"delete", "peerauthentication", "default", "-n", "dev"}).ok());
+  EXPECT_TRUE(eventually([&] { return !refused(); }, seconds(10)));
+}
+
 TEST_F(HttpgoTest, the_gateway_sets_its_headers_and_replaces_the_callers) {
   const Reply reply = get("/httpgo", {"-H", "x-request-id: forged", "-H", "x-envoy-external-address: 1.2.3.4"});
   EXPECT_EQ(reply.status, 200);

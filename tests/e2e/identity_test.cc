@@ -153,6 +153,25 @@ TEST_F(IdentityTest, an_allow_by_principal_admits_nobody_else) {
   }
 }
 
+TEST_F(IdentityTest, metrics_tell_how_an_arrival_was_secured_and_which_service_was_called) {
+  const auto arrived = [](const std::string& node, const std::string& server, const std::string& security) {
+    return metric(node, "istio_tcp_connections_opened_total",
+                  {"reporter=\"destination\"", "connection_security_policy=\"" + security + "\"",
+                   "destination_service=\"" + server + ".mesh.svc.cluster.local\""});
+  };
+  // Names that end so are beyond the kernel's tables: arrivals are the proxy's, also those that the kernel attests.
+  policy("AuthorizationPolicy", "deny-nobody", "{action: DENY, rules: [{from: [{source: {principals: [\"*/sa/nobody\"]}}]}]}");
+  EXPECT_TRUE(eventually([&] { return works("mesh", "client", "near.mesh") && arrived("node1", "near", "kernel_attested") > 0; },
+                         seconds(10)));
+  const uint64_t plain = arrived("node2", "far", "none"), mutual = arrived("node2", "far", "mutual_tls");
+  EXPECT_TRUE(works("mesh", "client", "far.mesh"));
+  EXPECT_EQ(arrived("node2", "far", "mutual_tls"), mutual + 1);
+  EXPECT_EQ(arrived("node2", "far", "none"), plain);
+  EXPECT_TRUE(works("plain", "outsider", "far.mesh"));
+  EXPECT_EQ(arrived("node2", "far", "none"), plain + 1);
+  EXPECT_EQ(arrived("node2", "far", "mutual_tls"), mutual + 1);
+}
+
 TEST_F(IdentityTest, live_connections_are_cut_within_a_second_of_a_new_denial) {
   auto near = held("near.mesh", 15), far = held("far.mesh", 15);
   std::this_thread::sleep_for(milliseconds(1500));

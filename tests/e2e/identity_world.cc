@@ -160,13 +160,8 @@ std::string IdentityTest::everything_said() {
   return all + cluster_->ctl({"logs", "-l", "app=weft-control", "-n", "weft-system", "--tail", "100"}).out;
 }
 
-uint64_t IdentityTest::metric(const std::string& node, const std::string& name) {
-  const std::string where = cluster_->pod_field("weft-system", "weft-proxy-" + node, ".status.podIP");
-  std::istringstream lines(cluster_->exec(node, {"curl", "-s", "-m", "5", "http://" + where + ":15020/metrics"}).out);
-  double sum = 0;
-  for (std::string line; std::getline(lines, line);)
-    if (line.starts_with(name + " ") || line.starts_with(name + "{")) sum += std::atof(line.c_str() + line.rfind(' '));
-  return static_cast<uint64_t>(sum);
+uint64_t IdentityTest::metric(const std::string& node, const std::string& name, const std::vector<std::string>& labels) {
+  return cluster_->metric(node, name, labels);
 }
 
 std::unique_ptr<Wire> IdentityTest::wire_between_nodes(std::vector<std::string> needles) {

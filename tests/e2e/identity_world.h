@@ -64,7 +64,7 @@ class IdentityTest : public testing::Test {
   // What agents and proxies of both nodes have printed.
   static std::string everything_said();
   static bool said(const std::string& words) { return everything_said().find(words) != std::string::npos; }
-  static uint64_t metric(const std::string& node, const std::string& name);
+  static uint64_t metric(const std::string& node, const std::string& name, const std::vector<std::string>& labels = {});
   // Between the nodes: what leaves and enters node1.
   static std::unique_ptr<Wire> wire_between_nodes(std::vector<std::string> needles);
   static std::string control_pod();

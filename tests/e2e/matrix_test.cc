@@ -211,6 +211,12 @@ TEST_F(MatrixTest, a_v4_mapped_destination_takes_the_same_path) {
 }
 
 TEST_F(MatrixTest, a_route_for_the_mesh_makes_its_port_http_on_both_nodes_and_leaves_other_ports_alone) {
+  const auto by_tls = [] {
+    return cluster_->metric("node2", "istio_tcp_connections_opened_total",
+                            {"reporter=\"destination\"", "connection_security_policy=\"mutual_tls\"",
+                             "destination_workload=\"far\""});
+  };
+  const uint64_t secured = by_tls();
   for (const std::string server : {"near", "far"}) {
     const Counters before = counters("node1");
     const std::string url = "http://" + server + ".mesh:8888";
@@ -220,6 +226,7 @@ TEST_F(MatrixTest, a_route_for_the_mesh_makes_its_port_http_on_both_nodes_and_le
     EXPECT_NE(posted.body.find("payload"), std::string::npos) << posted.body;
     EXPECT_TRUE(growth(before, counters("node1")).contains("connect_proxy_layer7"));
   }
+  EXPECT_GT(by_tls(), secured) << "between nodes what was routed goes through a tunnel";
 }
 
 TEST_F(MatrixTest, two_thousand_connections_at_once_are_all_served) {

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -114,6 +115,22 @@ std::vector<std::string> Cluster::ready_pods(const std::string& ns, const std::s
   std::istringstream lines(answer.out);
   for (std::string line; std::getline(lines, line);) names.push_back(line.substr(line.rfind('/') + 1));
   return names;
+}
+
+std::string Cluster::metrics(const std::string& node) {
+  const std::string address = pod_field("weft-system", "weft-proxy-" + node, ".status.podIP");
+  return exec(node, {"curl", "-s", "-m", "5", "http://" + address + ":15020/metrics"}).out;
+}
+
+uint64_t Cluster::metric(const std::string& node, const std::string& name, const std::vector<std::string>& labels) {
+  std::istringstream lines(metrics(node));
+  double sum = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(name + " ") && !line.starts_with(name + "{")) continue;
+    if (std::ranges::all_of(labels, [&](const std::string& label) { return line.find(label) != line.npos; }))
+      sum += std::atof(line.c_str() + line.rfind(' '));
+  }
+  return static_cast<uint64_t>(sum);
 }
 
 std::string Cluster::pod_field(const std::string& ns, const std::string& pod, const std::string& path) {

@@ -49,6 +49,10 @@ class Cluster {
   // Pods of `ns` whose label `key` is `value`, running and ready.
   std::vector<std::string> ready_pods(const std::string& ns, const std::string& key, const std::string& value);
   std::string pod_field(const std::string& ns, const std::string& pod, const std::string& path);
+  // What the proxy of a node says on /metrics.
+  std::string metrics(const std::string& node);
+  // Of that, the sum over the series that have all of the labels, each as label="value".
+  uint64_t metric(const std::string& node, const std::string& name, const std::vector<std::string>& labels = {});
   [[nodiscard]] const std::string& name() const { return name_; }
 
  private:
