@@ -8,7 +8,7 @@
 
 #include "agent/objects/objects.h"
 #include "agent/sandbox/files.h"
-#include "agent/watch/yaml.h"
+#include "agent/parse/yaml.h"
 
 namespace weft::ctl {
 namespace {
@@ -60,7 +60,7 @@ std::string lines_of_document(const std::string& text, uint32_t first) {
 }  // namespace
 
 void read_manifest(const std::string& text, const std::string& file, const std::string& ns, Loaded* loaded) {
-  const auto read = watch::read_yaml(text, file);
+  const auto read = parse::read_yaml(text, file);
   loaded->findings.insert(loaded->findings.end(), read.findings.begin(), read.findings.end());
   for (const auto& document : read.documents) {
     bool refused = false;

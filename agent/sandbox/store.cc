@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "agent/sandbox/files.h"
-#include "agent/watch/yaml.h"
+#include "agent/parse/yaml.h"
 
 namespace weft::sandbox {
 
@@ -27,7 +27,7 @@ std::string file_name(const ObjectName& name) {
 }
 
 base::Result<std::vector<Json>> read_manifests(const std::string& text, const std::string& file) {
-  auto result = watch::read_yaml(text, file);
+  auto result = parse::read_yaml(text, file);
   if (!result.findings.empty())
     return base::fail(base::ErrorKind::kInvalid, objects::to_string(result.findings.front()));
   std::vector<Json> documents;

@@ -39,7 +39,7 @@ uint64_t hash_node(const Node& node) {
 
 }  // namespace
 
-Catalog::Catalog(objects::DecodeOptions decode, YamlLimits limits, WatchCounters& counters)
+Catalog::Catalog(objects::DecodeOptions decode, parse::YamlLimits limits, WatchCounters& counters)
     : decode_(std::move(decode)), limits_(limits), counters_(counters) {}
 
 Catalog::File& Catalog::file_at(const std::string& path) {
@@ -56,7 +56,7 @@ void Catalog::put(const std::string& path, std::string_view text, objects::Time 
   File& file = file_at(path);
   file.text_hash = text_hash;
   ++counters_.files_parsed;
-  YamlResult yaml = read_yaml(text, path, limits_);
+  parse::YamlResult yaml = parse::read_yaml(text, path, limits_);
   if (!yaml.findings.empty()) {
     ++counters_.files_refused;
     file.refusals = std::move(yaml.findings);

@@ -16,7 +16,7 @@ namespace weft::watch {
 // changed files, not with all.
 class Catalog {
  public:
-  Catalog(objects::DecodeOptions decode, YamlLimits limits, WatchCounters& counters);
+  Catalog(objects::DecodeOptions decode, parse::YamlLimits limits, WatchCounters& counters);
 
   // `birth` orders files that are seen for the first time and dates objects that do not say when they were
   // made.
@@ -66,7 +66,7 @@ class Catalog {
   [[nodiscard]] std::vector<objects::Finding> findings_of(const std::string& path, const File& file) const;
 
   objects::DecodeOptions decode_;
-  YamlLimits limits_;
+  parse::YamlLimits limits_;
   WatchCounters& counters_;
   uint64_t next_order_ = 0;
   std::map<std::string, File, std::less<>> files_;

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "agent/objects/objects.h"
-#include "agent/watch/yaml.h"
+#include "agent/parse/yaml.h"
 #include "userspace-proxy/base/clock.h"
 #include "userspace-proxy/base/fd.h"
 #include "userspace-proxy/base/result.h"
@@ -46,7 +46,7 @@ struct WatchOptions {
   base::Millis max_delay{50};       // a burst is delivered after this even if it goes on
   base::Millis wait_for_root{200};  // how often a missing root is looked for
   objects::DecodeOptions decode;
-  YamlLimits limits;
+  parse::YamlLimits limits;
 };
 
 struct WatchCounters {
@@ -100,6 +100,6 @@ struct ScanResult {
   std::vector<objects::Finding> findings;  // files that could not be read at all
 };
 [[nodiscard]] ScanResult scan(const std::filesystem::path& path, const objects::DecodeOptions& options = {},
-                              const YamlLimits& limits = {});
+                              const parse::YamlLimits& limits = {});
 
 }  // namespace weft::watch

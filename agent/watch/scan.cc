@@ -42,21 +42,21 @@ void take_document(ScanResult& result, objects::Document document, const objects
 }
 
 void take_file(ScanResult& result, const fs::path& path, const objects::DecodeOptions& options,
-               const YamlLimits& limits) {
+               const parse::YamlLimits& limits) {
   const auto content = read_file(path, limits.bytes);
   if (!content) {
     const bool gone = content.error().kind == base::ErrorKind::kNotFound;
     return refuse(result, path, "Unreadable",
                   gone ? "there is no such file" : base::describe(content.error()));
   }
-  YamlResult yaml = read_yaml(content->text, path.string(), limits);
+  parse::YamlResult yaml = parse::read_yaml(content->text, path.string(), limits);
   std::ranges::move(yaml.findings, std::back_inserter(result.findings));
   for (objects::Document& document : yaml.documents) take_document(result, std::move(document), options);
 }
 
 }  // namespace
 
-ScanResult scan(const fs::path& path, const objects::DecodeOptions& options, const YamlLimits& limits) {
+ScanResult scan(const fs::path& path, const objects::DecodeOptions& options, const parse::YamlLimits& limits) {
   ScanResult result;
   std::error_code error;
   if (!fs::is_directory(path, error)) {

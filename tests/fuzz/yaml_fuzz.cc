@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "agent/objects/objects.h"
-#include "agent/watch/yaml.h"
+#include "agent/parse/yaml.h"
 #include "userspace-proxy/base/result.h"
 
 using namespace weft;
@@ -14,7 +14,7 @@ namespace {
 
 // JSON is the canonical form here: 5.0 and 5 are one, and not-a-number equals itself.
 void check_round_trip(const objects::Node& root, const std::string& written) {
-  const auto again = watch::read_yaml(written, "again.yaml");
+  const auto again = parse::read_yaml(written, "again.yaml");
   CHECK(again.findings.empty());
   CHECK(again.documents.size() == 1);
   CHECK(objects::to_json(again.documents[0].root, 0) == objects::to_json(root, 0));
@@ -23,8 +23,8 @@ void check_round_trip(const objects::Node& root, const std::string& written) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const watch::YamlLimits limits{.bytes = 1u << 20, .nodes = 20'000, .depth = 50, .aliases = 100};
-  const auto result = watch::read_yaml({reinterpret_cast<const char*>(data), size}, "fuzz.yaml", limits);
+  const parse::YamlLimits limits{.bytes = 1u << 20, .nodes = 20'000, .depth = 50, .aliases = 100};
+  const auto result = parse::read_yaml({reinterpret_cast<const char*>(data), size}, "fuzz.yaml", limits);
   CHECK(result.findings.empty() || result.documents.empty());
   for (const objects::Finding& finding : result.findings) CHECK(!finding.message.empty());
   for (const objects::Document& document : result.documents) {

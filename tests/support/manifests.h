@@ -8,14 +8,14 @@
 #include <vector>
 
 #include "agent/objects/objects.h"
-#include "agent/watch/yaml.h"
+#include "agent/parse/yaml.h"
 
 namespace weft::test {
 
 // All documents of `yaml` as if they stood in a file named "test.yaml"; findings of the reader come as a
 // result too.
 inline std::vector<objects::Decoded> decode_yaml(std::string_view yaml) {
-  watch::YamlResult read = watch::read_yaml(yaml, "test.yaml");
+  parse::YamlResult read = parse::read_yaml(yaml, "test.yaml");
   std::vector<objects::Decoded> out;
   if (!read.findings.empty()) out.push_back({nullptr, std::nullopt, read.findings});
   for (const objects::Document& document : read.documents)

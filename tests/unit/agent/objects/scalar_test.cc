@@ -4,13 +4,13 @@
 #include <cmath>
 
 #include "agent/objects/node.h"
-#include "agent/watch/yaml.h"
+#include "agent/parse/yaml.h"
 
 namespace weft::objects {
 namespace {
 
 Node read_value(const std::string& text) {
-  const auto result = watch::read_yaml("value: " + text + "\n", "test.yaml");
+  const auto result = parse::read_yaml("value: " + text + "\n", "test.yaml");
   EXPECT_TRUE(result.findings.empty()) << text;
   if (result.documents.empty()) return {};
   return result.documents[0].root.at({"value"});
@@ -102,7 +102,7 @@ TEST(Scalar, infinities_and_nan_are_floats) {
 }
 
 TEST(Scalar, keys_that_are_no_words_become_their_json_spelling) {
-  const auto result = watch::read_yaml("8080: a\nyes: b\n1.5: c\n", "test.yaml");
+  const auto result = parse::read_yaml("8080: a\nyes: b\n1.5: c\n", "test.yaml");
   ASSERT_EQ(result.documents.size(), 1u);
   EXPECT_EQ(to_json(result.documents[0].root, 0), R"({"8080":"a","true":"b","1.5":"c"})");
 }

@@ -1,13 +1,13 @@
 #include <gtest/gtest.h>
 
 #include "agent/objects/node.h"
-#include "agent/watch/yaml.h"
+#include "agent/parse/yaml.h"
 
 namespace weft::objects {
 namespace {
 
 Node read(const std::string& text) {
-  auto result = watch::read_yaml(text, "test.yaml");
+  auto result = parse::read_yaml(text, "test.yaml");
   for (const Finding& finding : result.findings) ADD_FAILURE() << to_string(finding) << "\n" << text;
   return result.documents.empty() ? Node() : std::move(result.documents[0].root);
 }

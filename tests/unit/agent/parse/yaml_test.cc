@@ -1,11 +1,11 @@
 // The YAML reader: documents, marks, anchors, limits, and the place of every error.
-#include "agent/watch/yaml.h"
+#include "agent/parse/yaml.h"
 
 #include <gtest/gtest.h>
 
 #include <chrono>
 
-namespace weft::watch {
+namespace weft::parse {
 namespace {
 
 using objects::Mark;
@@ -162,4 +162,4 @@ TEST(Yaml, hostile_texts_end_soon) {
 }
 
 }  // namespace
-}  // namespace weft::watch
+}  // namespace weft::parse

@@ -7,7 +7,7 @@
 #include "agent/objects/finding.h"
 #include "agent/objects/node.h"
 
-namespace weft::watch {
+namespace weft::parse {
 
 struct YamlLimits {
   size_t bytes = 8u << 20;
@@ -27,4 +27,4 @@ struct YamlResult {
 [[nodiscard]] YamlResult read_yaml(std::string_view text, const std::string& file,
                                    const YamlLimits& limits = {});
 
-}  // namespace weft::watch
+}  // namespace weft::parse

@@ -1,4 +1,4 @@
-#include "agent/watch/yaml.h"
+#include "agent/parse/yaml.h"
 
 #include <fmt/format.h>
 #include <yaml.h>
@@ -9,7 +9,7 @@
 #include <set>
 #include <utility>
 
-namespace weft::watch {
+namespace weft::parse {
 namespace {
 
 using objects::Finding;
@@ -311,4 +311,4 @@ YamlResult read_yaml(std::string_view text, const std::string& file, const YamlL
   return Reader(text, file, limits).read();
 }
 
-}  // namespace weft::watch
+}  // namespace weft::parse
