@@ -1,0 +1,256 @@
+# What scripts/cluster does, step by step. Sourced by scripts/cluster.
+# shellcheck shell=bash
+
+# cluster_preflight: one line for each thing that this machine lacks.
+cluster_preflight() {
+  local lacks=0
+  lack() {
+    printf 'preflight: %s\n' "$*" >&2
+    lacks=1
+  }
+  [[ $(id -u) -eq 0 ]] || lack "not root: run this command as root (it makes namespaces, cgroups and mounts)"
+  [[ $(uname -m) == x86_64 ]] || lack "the machine is $(uname -m): only x86_64 is built so far"
+  awk '$3 == "cgroup2" {found = 1} END {exit !found}' /proc/mounts || lack "no cgroup v2 mount in /proc/mounts"
+  if [[ $CGROUP_FORM == hybrid ]]; then
+    grep -q ':memory:' /proc/self/cgroup || lack "no v1 memory hierarchy: --cgroup hybrid cannot be had on this machine"
+  fi
+  unshare --net sh -c 'ip link add br0 type bridge && ip link add a type veth peer name b' 2>/dev/null ||
+    lack "no network namespace with a bridge and veths can be made (kernel: NET_NS, BRIDGE, VETH)"
+  unshare --net nft list ruleset >/dev/null 2>&1 || lack "nftables does not answer in a network namespace"
+  unshare --net iptables -t nat -S >/dev/null 2>&1 || lack "iptables has no nat table in a network namespace"
+  grep -qw overlay /proc/filesystems || modprobe overlay 2>/dev/null || lack "no overlay file system in the kernel"
+  [[ $(df --output=avail -m "$(dirname "$(dirname "$STATE")")" | tail -n 1) -gt 2000 ]] ||
+    lack "less than 2 GB free for $STATE: set WEFT_CLUSTER_DIR to another folder"
+  [[ $lacks -eq 0 ]] || die "preflight: mend the lines above and run the command again"
+}
+
+own_v2() { own_cgroups | head -n 1; }
+
+up_options() {
+  NODES=2 CGROUP_FORM=v2 PROXY_MODE=nftables DUAL_STACK=0
+  while [[ $# -gt 0 ]]; do
+    case $1 in
+      --nodes) NODES=${2:?--nodes N} && shift ;;
+      --cgroup) CGROUP_FORM=${2:?--cgroup v2|hybrid} && shift ;;
+      --proxy-mode) PROXY_MODE=${2:?--proxy-mode nftables|iptables} && shift ;;
+      --dual-stack) DUAL_STACK=1 ;;
+      *) die "up: unknown option $1 (known: --nodes, --cgroup, --proxy-mode, --dual-stack)" ;;
+    esac
+    shift
+  done
+  [[ $NODES =~ ^[1-9]$ ]] || die "--nodes: 1 to 9, not $NODES"
+  [[ $CGROUP_FORM == v2 || $CGROUP_FORM == hybrid ]] || die "--cgroup: v2 or hybrid, not $CGROUP_FORM"
+  [[ $PROXY_MODE == nftables || $PROXY_MODE == iptables ]] || die "--proxy-mode: nftables or iptables, not $PROXY_MODE"
+  POD_RANGES=10.244.0.0/16 SERVICE_RANGES=10.96.0.0/16
+  if [[ $DUAL_STACK -eq 1 ]]; then
+    POD_RANGES+=,fd00:244::/56
+    SERVICE_RANGES+=,fd00:96::/112
+  fi
+}
+
+# whole: whether everything that `up` made still runs.
+whole() {
+  local node
+  [[ -e $STATE/up ]] && kill -0 "$(cat "$STATE/control/launcher.pid")" 2>/dev/null || return 1
+  for node in $(nodes); do
+    node_init_pid "$node" >/dev/null || return 1
+  done
+  api_is_ready
+}
+
+cluster_up() {
+  local node all=()
+  up_options "$@"
+  if whole; then
+    say "cluster $CLUSTER is already up ($(cat "$STATE/up")); scripts/cluster down removes it"
+    return
+  fi
+  install_packages cluster
+  cluster_preflight
+  build_kube
+  if [[ -n $(traces) ]]; then
+    say "a half-made or broken cluster $CLUSTER is there: removing it"
+    remove_cluster
+  fi
+  for node in $(seq 1 "$NODES"); do all+=("node$node"); done
+  trap 'up_failed' EXIT
+  make_images
+  lay_out "${all[@]}"
+  start_control
+  for node in "${all[@]}"; do power_on "$node"; done
+  say "control plane and ${#all[@]} nodes started"
+  settle 60 api_is_ready || die "the API server does not become ready: scripts/cluster logs control kube-apiserver"
+  enter_objects "${all[@]}"
+  wait_until_ready "${all[@]}"
+  echo "${#all[@]} nodes, cgroup $CGROUP_FORM, kube-proxy $PROXY_MODE, dual stack $DUAL_STACK" >"$STATE/up"
+  trap - EXIT
+  say "cluster $CLUSTER is up: $(cat "$STATE/up")"
+}
+
+# up_failed: a half-made cluster stays for a look; the next up or down removes it.
+up_failed() {
+  printf '[%s] cluster %s did not come up. Logs: %s/{control,nodes/*}/log. scripts/cluster down removes it.\n' \
+    "$(elapsed)" "$CLUSTER" "$STATE" >&2
+}
+
+# make_images [--archives DIR]
+# shellcheck disable=SC2120 # scripts/cluster images hands its words on
+make_images() {
+  local bin=${WEFT_BIN:-}
+  if [[ -z $bin ]]; then
+    bin=$WEFT_ROOT/build/release/bin
+    build release weft-agent weft-proxy weftctl httpgo probe echo
+  fi
+  IMAGES=${WEFT_IMAGES:-$WEFT_ROOT/build/images}
+  say "images: from $bin"
+  "$CLUSTER_SCRIPTS/images.py" --bin "$bin" --out "$IMAGES" "$@"
+}
+
+# lay_out NODES...: folders, certificates, wires.
+lay_out() {
+  local node
+  mkdir -p "$STATE"/control/{log,pid,hold}
+  ln -s "$KUBE_HOME" "$STATE/bin"
+  cat >"$STATE/plan.env" <<END
+CONTROL_ADDRESS=$CONTROL_ADDRESS
+API=$API
+POD_RANGES=$POD_RANGES
+SERVICE_RANGES=$SERVICE_RANGES
+IMAGES=$IMAGES
+END
+  make_certificates
+  for node in "$@"; do make_node "$node"; done
+  make_switch
+  for node in "$@"; do plug_node "$node" "$@"; done
+}
+
+start_control() {
+  make_cgroups control
+  (
+    join_cgroups control
+    exec setsid nsenter --net="$(netns_file control)" -- \
+      env -i "$CLUSTER_SCRIPTS/control-init.sh" "$STATE" </dev/null >>"$STATE/control/log/init.log" 2>&1 9>&-
+  ) &
+  echo $! >"$STATE/control/launcher.pid"
+}
+
+# enter_objects NODES...: the nodes, so that each has the pod range of its number, and the cluster's names.
+enter_objects() {
+  local node ranges
+  {
+    for node in "$@"; do
+      mapfile -t ranges < <(node_pod_ranges "$node")
+      printf 'apiVersion: v1\nkind: Node\nmetadata: {name: %s}\nspec: {podCIDR: "%s", podCIDRs: [%s]}\n---\n' \
+        "$node" "${ranges[0]}" "$(IFS=,; printf '"%s"' "${ranges[*]//,/\",\"}")"
+    done
+    cat "$CLUSTER_SCRIPTS/coredns.yaml"
+  } >"$STATE/objects.yaml"
+  kubectl create -f "$STATE/objects.yaml" >"$STATE/control/log/objects.log" 2>&1 ||
+    die "objects of the cluster: $(tail -n 3 "$STATE/control/log/objects.log")"
+}
+
+wait_until_ready() {
+  kubectl wait --for=condition=Ready --timeout=60s "${@/#/node/}" >/dev/null || die "a node does not become ready"
+  say "nodes are ready"
+  kubectl -n kube-system rollout status deployment/coredns --timeout=60s >/dev/null || die "CoreDNS does not become ready"
+}
+
+cluster_down() {
+  if [[ -z $(traces) ]]; then
+    say "cluster $CLUSTER is not there"
+    return
+  fi
+  remove_cluster
+  [[ -z $(traces) ]] || die "left behind: $(traces)"
+  say "cluster $CLUSTER is removed"
+}
+
+cluster_boot() {
+  local all
+  if node_init_pid "$1" >/dev/null; then
+    say "$1 has power already"
+    return
+  fi
+  mapfile -t all < <(nodes)
+  power_cut "$1" # what a killed box left
+  plug_node "$1" "${all[@]}"
+  power_on "$1"
+  say "$1 is booting"
+}
+
+# daemons PLACE: those that are started there.
+daemons() {
+  if [[ $1 == control ]]; then
+    echo images etcd kube-apiserver kube-controller-manager kube-scheduler
+  else
+    echo containerd kubelet kube-proxy
+  fi
+}
+
+need_daemon() {
+  [[ $1 == control ]] || need_node "$1"
+  [[ " $(daemons "$1") " == *" $2 "* ]] || die "no daemon $2 in $1 (there are: $(daemons "$1"))"
+}
+
+# signal_daemon PLACE DAEMON SIGNAL: pids of a node's daemons are those of its own pid namespace.
+signal_daemon() {
+  local pid init
+  pid=$(cat "$(box_of "$1")/pid/$2" 2>/dev/null) || return 0
+  if [[ $1 == control ]]; then
+    kill "-$3" "$pid" 2>/dev/null || true
+  else
+    init=$(node_init_pid "$1") || return 0
+    nsenter --pid="/proc/$init/ns/pid" -- kill "-$3" "$pid" 2>/dev/null || true
+  fi
+}
+
+daemon_kill() {
+  need_daemon "$1" "$2"
+  signal_daemon "$1" "$2" KILL
+}
+
+daemon_stop() {
+  need_daemon "$1" "$2"
+  touch "$(box_of "$1")/hold/$2"
+  signal_daemon "$1" "$2" KILL
+}
+
+daemon_start() {
+  need_daemon "$1" "$2"
+  rm -f "$(box_of "$1")/hold/$2"
+}
+
+# cluster_shell PLACE [COMMAND...]
+cluster_shell() {
+  local place=$1 init
+  shift
+  [[ $# -gt 0 ]] || set -- bash
+  if is_node "$place"; then
+    init=$(node_init_pid "$place") || die "$place has no power"
+    exec nsenter --target "$init" --mount --uts --ipc --net --pid --cgroup -- env PATH="/opt/weft:$PATH" "$@"
+  fi
+  [[ -e $(netns_file "$place") ]] || die "no place $place: control, outside or $(nodes | tr '\n' ' ')"
+  exec nsenter --net="$(netns_file "$place")" -- "$@"
+}
+
+cluster_status() {
+  local place daemon
+  if [[ ! -e $STATE/up ]]; then
+    say "cluster $CLUSTER is not up"
+    traces
+    return 1
+  fi
+  say "cluster $CLUSTER: $(cat "$STATE/up"); kubeconfig $STATE/admin.kubeconfig (from within: scripts/cluster shell control)"
+  for place in control $(nodes); do
+    printf '  %-8s' "$place"
+    if [[ $place != control ]] && ! node_init_pid "$place" >/dev/null; then
+      echo "no power"
+      continue
+    fi
+    for daemon in $(daemons "$place"); do
+      if [[ -e $(box_of "$place")/pid/$daemon ]]; then printf ' %s' "$daemon"; else printf ' (%s is down)' "$daemon"; fi
+    done
+    echo
+  done
+  kubectl get nodes -o wide
+}
