@@ -19,6 +19,7 @@ node_ips() {
 make_node() {
   local node=$1 dir="$STATE/nodes/$1"
   mkdir -p "$dir"/{kubernetes,log,pid,hold,disk}
+  touch "$dir/hold/kubelet" # until its Node is entered, with the pod range of its number
   make_node_certificate "$node"
   kubeconfig "$node" "$dir/kubernetes/kubelet.kubeconfig"
   kubeconfig kube-proxy "$dir/kubernetes/kube-proxy.kubeconfig"
@@ -133,7 +134,7 @@ END
 power_on() {
   local node=$1 dir="$STATE/nodes/$1"
   make_cgroups "$node"
-  rm -f "$dir"/pid/* "$dir"/hold/*
+  rm -f "$dir"/pid/*
   (
     join_cgroups "$node"
     exec setsid nsenter --net="$(netns_file "$node")" -- \
@@ -148,5 +149,5 @@ power_cut() {
   mapfile -t dirs < <(our_cgroups "$1")
   empty_cgroups "${dirs[@]}" || die "processes of $1 do not end: $(processes_in "${dirs[@]}" | tr '\n' ' ')"
   remove_place "$1"
-  rm -f "$STATE/nodes/$1/launcher.pid" "$STATE/nodes/$1"/pid/*
+  rm -f "$STATE/nodes/$1/launcher.pid" "$STATE/nodes/$1"/{pid,hold}/*
 }

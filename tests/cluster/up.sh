@@ -14,7 +14,7 @@ cluster_preflight() {
   if [[ $CGROUP_FORM == hybrid ]]; then
     grep -q ':memory:' /proc/self/cgroup || lack "no v1 memory hierarchy: --cgroup hybrid cannot be had on this machine"
   fi
-  unshare --net sh -c 'ip link add br0 type bridge && ip link add a type veth peer name b' 2>/dev/null ||
+  unshare --net sh -c 'ip link add br0 type bridge && ip link add veth0 type veth peer name veth1' 2>/dev/null ||
     lack "no network namespace with a bridge and veths can be made (kernel: NET_NS, BRIDGE, VETH)"
   unshare --net nft list ruleset >/dev/null 2>&1 || lack "nftables does not answer in a network namespace"
   unshare --net iptables -t nat -S >/dev/null 2>&1 || lack "iptables has no nat table in a network namespace"
@@ -145,8 +145,9 @@ enter_objects() {
     done
     cat "$CLUSTER_SCRIPTS/coredns.yaml"
   } >"$STATE/objects.yaml"
-  kubectl create -f "$STATE/objects.yaml" >"$STATE/control/log/objects.log" 2>&1 ||
+  kubectl create --validate=false -f "$STATE/objects.yaml" >"$STATE/control/log/objects.log" 2>&1 ||
     die "objects of the cluster: $(tail -n 3 "$STATE/control/log/objects.log")"
+  rm -f "$STATE"/nodes/*/hold/kubelet
 }
 
 wait_until_ready() {
@@ -227,6 +228,7 @@ cluster_shell() {
   [[ $# -gt 0 ]] || set -- bash
   if is_node "$place"; then
     init=$(node_init_pid "$place") || die "$place has no power"
+    join_cgroups "$place" # so that it counts as of this node, and ends with it
     exec nsenter --target "$init" --mount --uts --ipc --net --pid --cgroup -- env PATH="/opt/weft:$PATH" "$@"
   fi
   [[ -e $(netns_file "$place") ]] || die "no place $place: control, outside or $(nodes | tr '\n' ' ')"

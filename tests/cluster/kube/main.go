@@ -56,7 +56,7 @@ func runCoreDNS() {
 var components = map[string]func(){
 	"kube-apiserver":          serve(apiserver.NewAPIServerCommand),
 	"kube-controller-manager": serve(manager.NewControllerManagerCommand),
-	"kube-scheduler":          serve(scheduler.NewSchedulerCommand),
+	"kube-scheduler":          serve(func() *cobra.Command { return scheduler.NewSchedulerCommand() }),
 	"kube-proxy":              serve(proxy.NewProxyCommand),
 	"kubelet":                 serve(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
 	"kubectl":                 runKubectl,
