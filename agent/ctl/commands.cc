@@ -3,14 +3,17 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <ctime>
 #include <functional>
 #include <iostream>
 
 #include "agent/ctl/certs.h"
+#include "agent/ctl/completion.h"
 #include "agent/ctl/edit.h"
 #include "agent/ctl/get.h"
 #include "agent/ctl/inspect.h"
+#include "agent/ctl/install_commands.h"
 #include "agent/objects/finding.h"
 #include "agent/sandbox/daemon.h"
 #include "agent/sandbox/forward.h"
@@ -296,6 +299,24 @@ void add_life_commands(CLI::App& sandbox, Words& words, Action& action) {
   });
 }
 
+// Under the name istioctl scripts written for Istio run unchanged.
+std::string program_name(const char* path) {
+  const std::string_view name = path ? std::string_view(path) : "";
+  return name.substr(name.rfind('/') + 1) == "istioctl" ? "istioctl" : "weftctl";
+}
+
+void add_completion(CLI::App& app, Words& words, Action& action) {
+  auto* command = app.add_subcommand("completion", "completion bash|zsh|fish: a script for that shell");
+  command->add_option("shell", words.kind, "bash, zsh or fish")->required();
+  command->callback([&] {
+    action = [&]() -> base::Status {
+      TRY_ASSIGN(const auto script, completion_script(tree_of(app, app.get_name()), words.kind));
+      fmt::print("{}", script);
+      return {};
+    };
+  });
+}
+
 // What follows "--" is a command, not options: taken away before the parser can touch it.
 std::vector<std::string> take_command(int* argc, char** argv) {
   for (int i = 1; i < *argc; ++i) {
@@ -312,9 +333,11 @@ std::vector<std::string> take_command(int* argc, char** argv) {
 int run_weftctl(int argc, char** argv) {
   Words words;
   CertWords certs;
+  InstallWords installing;
   Action action;
   words.command = take_command(&argc, argv);
-  CLI::App app("weftctl: weft's command line", "weftctl");
+  const std::string name = program_name(argc > 0 ? argv[0] : nullptr);
+  CLI::App app(name + ": weft's command line", name);
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "help of all commands");
   app.add_subcommand("version", "print the version")->callback([&] {
@@ -323,7 +346,9 @@ int run_weftctl(int argc, char** argv) {
       return {};
     };
   });
+  add_install_commands(app, installing, action);
   add_cert_commands(app, certs, action);
+  add_completion(app, words, action);
   auto* sandbox = app.add_subcommand("sandbox", "a cluster without Kubernetes on this machine");
   sandbox->add_option("--name", words.name, "which sandbox")->capture_default_str();
   sandbox->require_subcommand(1);
@@ -339,7 +364,7 @@ int run_weftctl(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   const base::Status done = action ? action() : base::Status{};
-  if (done) return certs.exit_code;
+  if (done) return std::max(certs.exit_code, installing.exit_code);
   std::fflush(stdout);
   std::cerr << "error: " << base::describe(done.error()) << "\n";
   return certs.error_code;
