@@ -118,7 +118,8 @@ bool wants_text(const Type& type) {
 // reader bounds.
 class Walker {
  public:
-  explicit Walker(Report& report) : report_(report) {}
+  Walker(Report& report, Leniency leniency)
+      : report_(report), leniency_(leniency), lenient_(leniency == Leniency::kAll) {}
 
   // `quiet`: below a field that is unsupported or ignored as a whole.
   void value(const Type& type, const Node& node, bool quiet) {
@@ -130,6 +131,8 @@ class Walker {
       case Fit::kWrongType:
         return wrong_type(type, node);
       case Fit::kInvalid:
+        // A word, a time or a quantity of a newer release; numbers out of bounds would become others.
+        if (lenient_ && node.is_string()) return;
         return invalid(type, node);
     }
     if (type.base == Base::kMessage) message(type, node, quiet);
@@ -163,11 +166,14 @@ class Walker {
       const size_t length = path_.size();
       if (!path_.empty()) path_ += '.';
       path_ += entry.key;
+      const bool metadata = leniency_ == Leniency::kMetadata && length == 0 && entry.key == "metadata";
+      if (metadata) lenient_ = true;
       field(type, entry, quiet);
+      if (metadata) lenient_ = false;
       path_.resize(length);
     }
     for (const Field& wanted : fields_of(type)) {
-      if (wanted.use != Use::kRequired) continue;
+      if (wanted.use != Use::kRequired || is_said_elsewhere(wanted)) continue;
       const Node* there = node.find(wanted.name);
       if (!there || there->is_null())
         report_.error(
@@ -176,11 +182,19 @@ class Walker {
     }
   }
 
+  // An API server's lists say once for all items what they are.
+  [[nodiscard]] bool is_said_elsewhere(const Field& field) const {
+    return leniency_ != Leniency::kNone && path_.empty() && (field.name == "apiVersion" || field.name == "kind");
+  }
+
   void field(const Type& type, const Node::Entry& entry, bool quiet) {
     const auto fields = fields_of(type);
     const auto known = std::ranges::find(fields, entry.key, &Field::name);
-    if (known == fields.end()) return unknown(fields, entry);
-    if (entry.value.is_null()) return;
+    if (known == fields.end()) {
+      if (!lenient_) unknown(fields, entry);
+      return;
+    }
+    if (entry.value.is_null() || (lenient_ && known->use == Use::kIgnored)) return;
     if (known->use == Use::kUnsupported && !quiet)
       report_.warn("UnsupportedField", path_, entry.mark,
                    "weft does not support this field yet, it has no effect");
@@ -224,13 +238,15 @@ class Walker {
   }
 
   Report& report_;
+  const Leniency leniency_;
+  bool lenient_;  // here and now
   std::string path_;
 };
 
 }  // namespace
 
-void check(const Type& type, const Node& root, Report& report) {
-  Walker(report).value(type, root, false);
+void check(const Type& type, const Node& root, Report& report, Leniency leniency) {
+  Walker(report, leniency).value(type, root, false);
 }
 
 }  // namespace weft::objects

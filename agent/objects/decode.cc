@@ -6,6 +6,7 @@
 #include "agent/objects/kinds.h"
 #include "agent/objects/objects.h"
 #include "agent/objects/read.h"
+#include "agent/objects/served.h"
 #include "agent/objects/values.h"
 
 namespace weft::objects {
@@ -146,6 +147,29 @@ std::optional<ObjectKey> read_key(const Node& root, const KindTraits& traits, co
                    name.as_string()};
 }
 
+// Namespace and name of an object whose name an API server has checked.
+std::optional<ObjectKey> read_served_key(const Node& root, const KindTraits& traits, Report& report) {
+  const Node& meta = get(root, "metadata");
+  const std::string& name = get(meta, "name").as_string();
+  const std::string& ns = get(meta, "namespace").as_string();
+  if (is_dns_subdomain(name) && (traits.namespaced ? is_dns_label(ns) : ns.empty()))
+    return ObjectKey{traits.kind, ns, name};
+  report.invalid("metadata", meta, fmt::format("a {} without a name and place that can be used", traits.name));
+  return std::nullopt;
+}
+
+// Items of lists name neither version nor kind.
+bool is_what_was_asked_for(const Node& root, const KindTraits& traits, std::string_view version, Report& report) {
+  const std::string& api_version = get(root, "apiVersion").as_string();
+  const std::string& kind = get(root, "kind").as_string();
+  const auto [group, said] = split_api_version(api_version);
+  if (kind.empty() && api_version.empty()) return true;
+  if (kind == traits.name && group == traits.group && said == version) return true;
+  report.error("UnknownKind", "kind", root.mark(),
+               fmt::format("expected a {} at {}, found a \"{}\" at \"{}\"", traits.name, version, kind, api_version));
+  return false;
+}
+
 // What objects of every kind have.
 void finish(const Node& root, const ObjectKey& key, const DecodeOptions& options, Object& object, Report& report) {
   object.api_version = text(root, "apiVersion");
@@ -217,6 +241,35 @@ std::vector<Decoded> decode(const Document& document, const DecodeOptions& optio
     return out;
   }
   for (const Node& item : get(root, "items").items()) out.push_back(decode_one(item, document.file, options));
+  return out;
+}
+
+Decoded decode_served(const Node& root, Kind kind, std::string_view version) {
+  const KindTraits& traits = traits_of(kind);
+  const bool of_kubernetes = is_of_kubernetes(traits);
+  Report report("");
+  const auto key = read_served_key(root, traits, report);
+  if (key && is_what_was_asked_for(root, traits, version, report)) {
+    report.set_object(*key);
+    check(*traits.schema, root, report, of_kubernetes ? Leniency::kAll : Leniency::kMetadata);
+  }
+  std::shared_ptr<Object> object;
+  if (!report.failed()) {
+    if (of_kubernetes) report.be_tolerant();
+    object = traits.read(root, report);
+    finish(root, *key, {}, *object, report);
+  }
+  Decoded out;
+  if (report.failed()) {
+    object = nullptr;
+    out.stand_in = make_stand_in(root, {}, report);
+  } else {
+    object->api_version = api_version_of(traits, version);
+    reduce(*object);
+    out.object = std::move(object);
+  }
+  out.key = report.object();
+  out.findings = report.take();
   return out;
 }
 

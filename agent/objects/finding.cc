@@ -36,7 +36,8 @@ std::string to_string(const ObjectKey& key) {
 std::string to_string(const Finding& finding) {
   std::string out = finding.file;
   if (finding.line > 0) out += fmt::format(":{}:{}", finding.line, finding.column);
-  out += finding.severity == Severity::kError ? ": error: " : ": warning: ";
+  if (!out.empty()) out += ": ";
+  out += finding.severity == Severity::kError ? "error: " : "warning: ";
   if (!finding.path.empty()) out += finding.path + ": ";
   return out + finding.message + " [" + finding.code + "]";
 }

@@ -49,7 +49,7 @@ enum class Severity : uint8_t { kError, kWarning };
 struct Finding {
   Severity severity = Severity::kError;
   std::string code;
-  std::string file;
+  std::string file;   // empty: the object came from an API server, `path` is all there is of a place
   uint32_t line = 0;  // 1-based; 0: the whole file
   uint32_t column = 0;
   std::string path;                 // "spec.http[0].route[1].weight"; empty for the document
@@ -58,7 +58,8 @@ struct Finding {
   bool operator==(const Finding&) const = default;
 };
 
-// "httpgo.yaml:12:5: error: spec.http[0].mach: unknown field, did you mean "match"? [UnknownField]"
+// "httpgo.yaml:12:5: error: spec.http[0].mach: unknown field, did you mean "match"? [UnknownField]"; without a file it
+// begins with "error: "
 [[nodiscard]] std::string to_string(const Finding& finding);
 // Cuts a text that quotes a manifest to a length that fits a log line.
 [[nodiscard]] std::string clip(std::string text);

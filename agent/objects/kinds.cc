@@ -50,4 +50,14 @@ const KindTraits& traits_of(Kind kind) {
   return kKinds[static_cast<size_t>(kind)];
 }
 
+bool is_of_kubernetes(const KindTraits& traits) {
+  return traits.group.empty() || traits.group == "apps" || traits.group.ends_with(".k8s.io");
+}
+
+std::string api_version_of(const KindTraits& traits, std::string_view version) {
+  std::string out(traits.group);
+  if (!out.empty()) out += '/';
+  return out.append(version);
+}
+
 }  // namespace weft::objects

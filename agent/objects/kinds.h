@@ -2,6 +2,7 @@
 // One row per kind: what it is called, which versions are served, and who checks and reads it.
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "agent/objects/object.h"
@@ -27,6 +28,10 @@ struct KindTraits {
 
 [[nodiscard]] std::span<const KindTraits> all_kinds();
 [[nodiscard]] const KindTraits& traits_of(Kind kind);
+// Kinds that every API server has and checks itself; the others come with a CustomResourceDefinition.
+[[nodiscard]] bool is_of_kubernetes(const KindTraits& traits);
+// "v1", "networking.istio.io/v1beta1"
+[[nodiscard]] std::string api_version_of(const KindTraits& traits, std::string_view version);
 
 // The readers.
 std::shared_ptr<Object> read_namespace(const Node& root, Report& report);

@@ -47,7 +47,7 @@ struct Object {
   Kind kind;
   std::string api_version;  // "networking.istio.io/v1alpha3"
   Metadata meta;
-  std::string file;  // where it was read
+  std::string file;  // where it was read; empty: from an API server
   Mark mark;
   bool refused = false;  // stands in for a form that was refused: see Decoded::stand_in
 };

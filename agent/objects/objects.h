@@ -33,4 +33,11 @@ struct Decoded {
 // Takes one document; a List yields one result per item. Never fails otherwise than by findings.
 [[nodiscard]] std::vector<Decoded> decode(const Document& document, const DecodeOptions& options = {});
 
+// An object as an API server hands it out, read from the list or watch of `kind` at `version` ("v1beta1"). Items of
+// lists do not say what they are, so the caller does; where they say it and it is something else, that is a finding.
+// Kubernetes' own kinds: what these tables do not know belongs to a newer release and is passed over, and a value that
+// cannot be used is a warning. Other kinds are held to their tables as manifests are, but for their metadata. The
+// object is reduced to what the mesh uses: see served.h.
+[[nodiscard]] Decoded decode_served(const Node& root, Kind kind, std::string_view version);
+
 }  // namespace weft::objects

@@ -28,11 +28,15 @@ void read_endpoint_addresses(const Node& node, const std::string& path, const En
     const Node& item = addresses.items()[i];
     const auto address = read_address(item, item_path(path, i), report);
     if (!address) continue;
-    if (address->is_v4() != (slice.family == IpFamily::kIpv4))
+    if (address->is_v4() != (slice.family == IpFamily::kIpv4)) {
       report.invalid(item_path(path, i), item, "the address is not of the slice's addressType");
-    if (is_forbidden(*address))
+      continue;
+    }
+    if (is_forbidden(*address)) {
       report.invalid(item_path(path, i), item,
                      "loopback, link-local, multicast and unspecified addresses are refused");
+      continue;
+    }
     endpoint.addresses.push_back(*address);
   }
 }

@@ -6,6 +6,7 @@ namespace weft::objects {
 
 void Report::add(Severity severity, std::string_view code, const std::string& path, Mark mark,
                  std::string message) {
+  if (tolerant_) severity = Severity::kWarning;
   failed_ |= severity == Severity::kError;
   if (full()) {
     ++dropped_;

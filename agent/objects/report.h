@@ -33,6 +33,9 @@ class Report {
     warn("UnsupportedValue", path, node.mark(), std::move(message));
   }
 
+  // From now on what is wrong is a warning: an API server let it pass, and the readers leave out what they cannot use.
+  void be_tolerant() { tolerant_ = true; }
+
   // What follows is only counted: no need to word it well.
   [[nodiscard]] bool full() const { return findings_.size() >= kMaxFindings; }
   [[nodiscard]] bool failed() const { return failed_; }
@@ -48,7 +51,7 @@ class Report {
   std::optional<ObjectKey> object_;
   std::vector<Finding> findings_;
   size_t dropped_ = 0;
-  bool failed_ = false;
+  bool failed_ = false, tolerant_ = false;
 };
 
 }  // namespace weft::objects

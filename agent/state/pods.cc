@@ -47,7 +47,7 @@ bool Pods::asks_for_same_node_tls(const std::string& ns, const StateOptions& opt
   return options.same_node_tls;
 }
 
-void Pods::add_local(const Judged& judged) {
+void Pods::add_local(const Judged& judged, const StateOptions& options) {
   model::LocalPod& out = local_pods_.emplace_back();
   out.workload = static_cast<uint32_t>(workloads_.size() - 1);
   const NamespacePolicy* const policy = policy_of_namespace(judged.workload.ns);
@@ -55,7 +55,8 @@ void Pods::add_local(const Judged& judged) {
   policies_.apply(*judged.pod, policy, &out);
   const objects::Metadata& meta = judged.pod->meta;
   const auto netns = meta.annotations.find(kNetns);
-  sandboxes_.push_back({meta.ns, meta.name, meta.uid, netns == meta.annotations.end() ? "" : netns->second});
+  const bool said = options.netns_by_annotation && netns != meta.annotations.end();
+  sandboxes_.push_back({meta.ns, meta.name, meta.uid, said ? netns->second : ""});
 }
 
 void Pods::refresh(const Store& store, const StateOptions& options) {
@@ -77,7 +78,7 @@ void Pods::refresh(const Store& store, const StateOptions& options) {
     }
     if (!judged.workload.local) continue;
     if (judged.workload.enrolled) {
-      add_local(judged);
+      add_local(judged, options);
     } else {
       policies_.apply(*pod, policy_of_namespace(key.ns), nullptr);
     }

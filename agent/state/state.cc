@@ -77,10 +77,12 @@ class State::Impl {
     store_.remove(remove.key);
     note_self(remove.key);
     book_.set_findings(remove.key, {});
+    book_.set_object_findings({.key = remove.key});
   }
   void take(const watch::FileFindings& findings) {
     book_.set_file_findings(findings.file, findings.findings);
   }
+  void take(const watch::ObjectFindings& findings) { book_.set_object_findings(findings); }
   void take(const watch::Synced&) { synced_ = true; }
 
   // A Snapshot that the data plane would refuse is not handed out: the last good one stays, and a status says

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "agent/state/status.h"
-#include "agent/watch/directory.h"
+#include "agent/watch/event.h"
 #include "userspace-proxy/model/snapshot.h"
 
 namespace weft::state {
@@ -22,13 +22,17 @@ struct StateOptions {
   model::Settings settings;
   ClosedPorts closed_ports;
   std::string root_namespace = "istio-system";
+  // Whether the annotation weft.mesh/netns is believed: in the sandbox it is the kubelet's word, behind an API server
+  // any author of a pod could name another's namespace.
+  bool netns_by_annotation = true;
   bool same_node_tls = false;  // for namespaces that say nothing, where the root namespace says nothing either
 };
 
-// Where an enrolled pod of this node lives. Same order and length as Snapshot::local_pods.
+// Where an enrolled pod of this node lives. Same order and length as Snapshot::local_pods. A pod that was deleted and
+// made again has its old name and another uid: whoever looks for its namespace goes by the uid.
 struct PodSandbox {
   std::string ns, name, uid;
-  std::string netns;  // annotation weft.mesh/netns; empty while nobody has said it
+  std::string netns;  // a path; empty: the objects do not say it, see enrol::SandboxFinder
   auto operator<=>(const PodSandbox&) const = default;
 };
 

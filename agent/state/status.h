@@ -33,9 +33,10 @@ struct StatusKey {
 struct ObjectStatus {
   StatusKey key;
   int64_t generation = 0;
-  std::string file;
+  std::string file;  // empty: the object came from an API server
   std::vector<objects::Condition> conditions;
   std::vector<objects::Finding> findings;
+  std::string api_version, uid;  // of the object; empty: it has none that is known
   bool operator==(const ObjectStatus&) const = default;
 };
 

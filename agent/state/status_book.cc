@@ -58,6 +58,13 @@ void refuse(ObjectStatus& status, const objects::Finding& finding) {
                                                                 objects::to_string(finding) + consequence));
 }
 
+void add_refusal(ObjectStatus& status, const objects::Finding& finding) {
+  const bool first =
+      std::ranges::none_of(status.conditions, [](const auto& c) { return c.reason == "Refused"; });
+  if (finding.severity == objects::Severity::kError && first) refuse(status, finding);
+  status.findings.push_back(finding);
+}
+
 // lint: table
 const objects::Object* find_object(const Store& store, const objects::ObjectKey& key) {
   const auto in = [&](const auto& objects, const Key& at) -> const objects::Object* {
@@ -109,6 +116,15 @@ void StatusBook::set_file_findings(const std::string& file, std::vector<objects:
   file_findings_[file] = std::move(findings);
 }
 
+void StatusBook::set_object_findings(watch::ObjectFindings findings) {
+  if (findings.findings.empty()) {
+    object_findings_.erase(findings.key);
+    return;
+  }
+  const objects::ObjectKey key = findings.key;
+  object_findings_[key] = std::move(findings);
+}
+
 bool StatusBook::set_snapshot_problem(const std::string& problem) {
   const bool news = problem != snapshot_problem_;
   snapshot_problem_ = problem;
@@ -121,6 +137,8 @@ void StatusBook::add_accepted_findings(const Store& store, Statuses& statuses) c
     if (const objects::Object* object = find_object(store, key)) {
       status.file = object->file;
       status.generation = object->meta.generation;
+      status.api_version = object->api_version;
+      status.uid = object->meta.uid;
     }
     status.findings.insert(status.findings.end(), findings.begin(), findings.end());
     if (is_policy(key.kind)) {
@@ -137,11 +155,15 @@ void StatusBook::add_refusals(Statuses& statuses) const {
       const StatusKey key = finding.object ? status_key(*finding.object) : StatusKey{"File", "", file};
       ObjectStatus& status = status_at(key, statuses);
       if (status.file.empty()) status.file = file;
-      const bool first =
-          std::ranges::none_of(status.conditions, [](const auto& c) { return c.reason == "Refused"; });
-      if (finding.severity == objects::Severity::kError && first) refuse(status, finding);
-      status.findings.push_back(finding);
+      add_refusal(status, finding);
     }
+  }
+  for (const auto& [key, refused] : object_findings_) {
+    ObjectStatus& status = status_at(status_key(key), statuses);
+    status.generation = refused.generation;
+    status.api_version = refused.api_version;
+    status.uid = refused.uid;
+    for (const objects::Finding& finding : refused.findings) add_refusal(status, finding);
   }
 }
 

@@ -8,6 +8,7 @@
 #include "agent/state/pods.h"
 #include "agent/state/state.h"
 #include "agent/state/status.h"
+#include "agent/watch/event.h"
 
 namespace weft::state {
 
@@ -19,6 +20,9 @@ class StatusBook {
   void set_findings(const objects::ObjectKey& key, std::vector<objects::Finding> findings);
   // Refusals of a file; empty forgets them.
   void set_file_findings(const std::string& file, std::vector<objects::Finding> findings);
+
+  // Refusals of an object that came from no file; without findings it is forgotten.
+  void set_object_findings(watch::ObjectFindings findings);
 
   // Why the Snapshot of the objects as they are is not in force; empty: it is. True if that is news.
   bool set_snapshot_problem(const std::string& problem);
@@ -34,6 +38,7 @@ class StatusBook {
 
   std::map<objects::ObjectKey, std::vector<objects::Finding>> findings_;
   std::map<std::string, std::vector<objects::Finding>> file_findings_;
+  std::map<objects::ObjectKey, watch::ObjectFindings> object_findings_;
   std::string snapshot_problem_;
   Statuses last_;
 };

@@ -136,6 +136,8 @@ ObjectStatus status_of(const objects::Object& object) {
   out.key = status_key(objects::key_of(object));
   out.generation = object.meta.generation;
   out.file = object.file;
+  out.api_version = object.api_version;
+  out.uid = object.meta.uid;
   return out;
 }
 

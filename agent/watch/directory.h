@@ -2,43 +2,19 @@
 // A directory tree of manifests as a stream of typed events.
 #include <atomic>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
-#include <variant>
 #include <vector>
 
 #include "agent/objects/objects.h"
 #include "agent/parse/yaml.h"
+#include "agent/watch/event.h"
 #include "userspace-proxy/base/clock.h"
 #include "userspace-proxy/base/fd.h"
 #include "userspace-proxy/base/result.h"
 
 namespace weft::watch {
-
-// An object is there, or is there in a new form. `findings` are warnings, they belong to the object's status.
-struct Upsert {
-  objects::ObjectKey key;
-  objects::ObjectPtr object;
-  std::vector<objects::Finding> findings;
-};
-struct Remove {
-  objects::ObjectKey key;
-};
-// All findings of a file that refuse something in it, or name a conflict with another file. Replaces what was
-// said about this file before; empty: the file is fine now. Objects of a refused document keep their last
-// good form.
-struct FileFindings {
-  std::string file;  // path below the root
-  std::vector<objects::Finding> findings;
-};
-// The first full scan is through. Sent once.
-struct Synced {};
-using Event = std::variant<Upsert, Remove, FileFindings, Synced>;
-
-// One call per settled burst of changes, in the watch's thread. Must not block for long.
-using Sink = std::function<void(std::vector<Event> events)>;
 
 struct WatchOptions {
   std::filesystem::path root;       // need not exist yet

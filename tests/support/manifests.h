@@ -23,6 +23,13 @@ inline std::vector<objects::Decoded> decode_yaml(std::string_view yaml) {
   return out;
 }
 
+// The first document as a tree without judgement; JSON is read too.
+inline objects::Node root_of(std::string_view yaml) {
+  auto read = parse::read_yaml(yaml, "test.yaml");
+  EXPECT_EQ(read.documents.size(), 1u);
+  return read.documents.empty() ? objects::Node() : std::move(read.documents[0].root);
+}
+
 inline std::vector<objects::Finding> findings_of(std::string_view yaml) {
   std::vector<objects::Finding> out;
   for (const objects::Decoded& decoded : decode_yaml(yaml))

@@ -71,6 +71,7 @@ class Ledger {
     return changed_.wait_for(lock, 10s, condition);
   }
 
+  void note(const ObjectFindings&) {}  // not of this door
   void note(const Upsert& event) {
     ++upserts_;
     if (const auto found = objects::as<objects::Service>(event.object))

@@ -1,0 +1,16 @@
+#pragma once
+// What is kept of an object that an API server handed out: a cluster's pods are many, and each node's agent knows all
+// that its own pods may call.
+#include "agent/objects/object.h"
+
+namespace weft::objects {
+
+// Leaves what the mesh reads: of annotations those of Istio's and weft's names; of a Pod neither what its containers
+// run nor how they are, but their ports and whether it is ready.
+void reduce(Object& object);
+
+// Both are forms of one object, and nothing that the mesh reads is different: only statuses that others (or weft's
+// own control) wrote, or bookkeeping. False where that cannot be told cheaply.
+[[nodiscard]] bool says_the_same(const Object& before, const Object& now);
+
+}  // namespace weft::objects
