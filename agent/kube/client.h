@@ -17,6 +17,8 @@
 
 namespace weft::kube {
 
+class Target;
+
 struct RequestLimits {
   base::Nanos deadline = std::chrono::seconds(30);  // with all its repetitions
   size_t max_body = 4u << 20;                       // of an answer; lists have ListOptions::max_chunk
@@ -116,14 +118,16 @@ class Client {
   struct Answer;
   class Handle;
   Client(Config config, const base::Clock& clock);
+  void load(Handle& handle, const Request& request, const std::string& token, base::Nanos left);
   ApiResult<Answer> once(const Request& request, base::Nanos left);
   [[nodiscard]] bool pause(base::Nanos time);
   [[nodiscard]] std::unique_ptr<Handle> borrow();
   void give_back(std::unique_ptr<Handle> handle);
-  static int on_progress(void* self, int64_t, int64_t, int64_t, int64_t);
+  static int on_progress(void* self, int64_t, int64_t, int64_t, int64_t);  // libcurl's: not 0 ends the transfer
 
   const Config config_;
   const base::Clock& clock_;
+  std::unique_ptr<Target> target_;
   TokenSource token_;
   ClientCounters counters_;
   std::atomic<bool> stopped_{false};

@@ -28,8 +28,8 @@ struct ReflectorState {
   std::string why;  // a sentence for a user; empty but for kStale and kAbsent
 };
 
-// Who is told. Thread: the Reflectors', which serves the others too: must not block for long. What was told stays good
-// while the server is away.
+// Who is told. Thread: the Reflectors', which serves the others too: must not block for long, nor call back into them.
+// What was told stays good while the server is away.
 class ReflectorSink {
  public:
   virtual ~ReflectorSink() = default;
