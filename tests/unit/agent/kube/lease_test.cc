@@ -82,7 +82,7 @@ TEST_F(ElectionTest, a_renewal_keeps_the_time_of_acquisition) {
 }
 
 TEST_F(ElectionTest, leading_counts_from_when_the_request_was_sent) {
-  a.look(std::nullopt, clock.now());
+  EXPECT_EQ(a.look(std::nullopt, clock.now()), Move::kCreate);
   const base::Instant asked = clock.now();
   clock.advance(seconds(9));
   a.won(a.record(clock.wall_now()), asked);

@@ -143,7 +143,7 @@ TEST_F(ListWatchTest, while_the_server_is_away_what_was_told_is_kept_and_the_wai
     const Nanos wait = cut();
     EXPECT_GE(wait, limits.backoff_first);
     EXPECT_LE(wait, 2 * limits.backoff_most);
-    if (i > 0 && i < 5) EXPECT_GE(2 * wait, before);
+    if (i > 0 && i < 5) { EXPECT_GE(2 * wait, before); }
     before = wait;
     clock.advance(wait);
   }
@@ -168,13 +168,13 @@ TEST_F(ListWatchTest, after_silence_or_a_lost_connection_a_new_connection_is_ask
 
 TEST_F(ListWatchTest, retry_after_of_a_busy_server_is_kept_to) {
   for (const int code : {429, 503}) {
-    core.ask();
+    ask = core.ask();
     core.on_head(code, std::chrono::seconds(20), clock.now());
     EXPECT_TRUE(core.on_body(status(code, "TooManyRequests"), clock.now()));
     EXPECT_GE(core.on_end(std::nullopt, clock.now()), std::chrono::seconds(20));
   }
   EXPECT_EQ(counters.busy, 2u);
-  core.ask();
+  ask = core.ask();
   core.on_head(429, std::chrono::hours(5), clock.now());
   EXPECT_LT(core.on_end(std::nullopt, clock.now()), std::chrono::minutes(4)) << "but not to any wish";
   EXPECT_NE(core.state().why.find("429"), std::string::npos);
@@ -243,7 +243,7 @@ TEST_F(ListWatchTest, a_watch_that_ends_at_once_without_a_word_is_not_asked_for_
 
 TEST_F(ListWatchTest, events_arrive_in_any_pieces) {
   sync({}, 9);
-  core.ask();
+  ask = core.ask();
   core.on_head(200, {}, clock.now());
   for (const char c : event("ADDED", object("a", 10)) + event("ADDED", object("b", 11)))
     ASSERT_TRUE(core.on_body(std::string_view(&c, 1), clock.now()));
