@@ -22,6 +22,7 @@ enum class Reason : uint8_t {
   kTokenExpired,
   kTokenNotYetValid,
   kTokenClaims,       // does not say whom it speaks for
+  kTokenRefused,      // by the API server that was asked
   kCluster,           // of a cluster that is not ours
   kCallerUnknown,     // the pod of the token is not there
   kCallerChanged,     // it is there with another uid, account or node
@@ -36,7 +37,7 @@ enum class Reason : uint8_t {
   kValidity,          // longer than allowed
   kNotReady,          // no signing certificate, or no look at the objects yet
 };
-inline constexpr size_t kReasons = 23;
+inline constexpr size_t kReasons = 24;
 [[nodiscard]] std::string_view name_of(Reason reason);  // "token_expired"
 
 struct Refusal {
