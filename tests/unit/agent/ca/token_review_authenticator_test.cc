@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/ca/token.h"
+
 namespace weft::ca {
 namespace {
 
