@@ -1,11 +1,15 @@
 // weft-agent: control. Picks the role; each role builds its parts by hand in its own file.
+#include <string_view>
+
 #include "agent/control_role.h"
 #include "agent/gateway_role.h"
 #include "agent/node_role.h"
 #include "agent/options.h"
+#include "agent/ready.h"
 #include "userspace-proxy/base/log.h"
 
 int main(int argc, char** argv) {
+  if (argc == 3 && std::string_view(argv[1]) == "--is-ready") return weft::agent::run_is_ready(argv[2]);
   if (weft::agent::is_control(argc, argv))
     return weft::agent::run_control(weft::agent::parse_control_options(argc, argv));
   const weft::agent::Options options = weft::agent::parse_options(argc, argv);
