@@ -1,5 +1,6 @@
 #include "agent/ready.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
