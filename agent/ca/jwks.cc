@@ -4,8 +4,8 @@
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
 
-#include "agent/ca/base64url.h"
 #include "agent/ca/json.h"
+#include "agent/parse/base64.h"
 
 namespace weft::ca {
 namespace {
@@ -39,8 +39,12 @@ Number number_of(const std::string& bytes) {
   return Number(BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()), nullptr));
 }
 
+std::optional<std::string> number_at(const Json& entry, const char* name) {
+  return parse::decode_base64(string_at(entry, name), parse::Base64::kUrl);
+}
+
 base::Result<grpc::KeyPtr> ec_key(const std::string& id, const Json& entry) {
-  const auto x = decode_base64url(string_at(entry, "x")), y = decode_base64url(string_at(entry, "y"));
+  const auto x = number_at(entry, "x"), y = number_at(entry, "y");
   if (!x || !y || x->size() != kCoordinate || y->size() != kCoordinate)
     return broken(id, "x and y are not 32 bytes each");
   const std::string point = "\x04" + *x + *y;
@@ -53,7 +57,7 @@ base::Result<grpc::KeyPtr> ec_key(const std::string& id, const Json& entry) {
 }
 
 base::Result<grpc::KeyPtr> rsa_key(const std::string& id, const Json& entry) {
-  const auto n = decode_base64url(string_at(entry, "n")), e = decode_base64url(string_at(entry, "e"));
+  const auto n = number_at(entry, "n"), e = number_at(entry, "e");
   if (!n || !e || n->size() > kMaxRsaBits / 8 || e->empty() || e->size() > 8) return broken(id, "n or e is out of bounds");
   const Number modulus = number_of(*n), exponent = number_of(*e);
   if (BN_num_bits(modulus.get()) < kMinRsaBits) return broken(id, "RSA below 2048 bits");

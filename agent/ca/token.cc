@@ -7,8 +7,8 @@
 #include <cmath>
 #include <optional>
 
-#include "agent/ca/base64url.h"
 #include "agent/ca/json.h"
+#include "agent/parse/base64.h"
 
 namespace weft::ca {
 namespace {
@@ -44,7 +44,7 @@ Judged<Json> parse(std::string_view text, std::string_view what) {
 }
 
 Judged<std::string> decode(std::string_view piece, std::string_view what) {
-  auto text = decode_base64url(piece);
+  auto text = parse::decode_base64(piece, parse::Base64::kUrl);
   if (!text) return refuse(Reason::kTokenMalformed, fmt::format("{} is not base64url", what));
   return std::move(*text);
 }
@@ -85,7 +85,7 @@ bool verifies(EVP_PKEY& key, std::string_view text, const std::string& signature
 
 Judged<void> check_signature(const Pieces& pieces, const Json& header, const KeySet& keys) {
   TRY_ASSIGN(const TokenAlgorithm algorithm, algorithm_of(header));
-  auto signature = decode_base64url(pieces.signature);
+  auto signature = parse::decode_base64(pieces.signature, parse::Base64::kUrl);
   if (!signature) return refuse(Reason::kTokenMalformed, "signature is not base64url");
   if (algorithm == TokenAlgorithm::kEs256) {
     if (signature->size() != kEs256Signature) return refuse(Reason::kTokenSignature, "ES256 signature of a wrong length");

@@ -3,7 +3,7 @@
 #include <array>
 
 #include "agent/ca/files.h"
-#include "agent/mirror/base64.h"
+#include "agent/parse/base64.h"
 
 namespace weft::mirror {
 namespace {
@@ -32,7 +32,7 @@ base::Result<CaSecret::Files> CaSecret::fetch(const std::string& name) {
   for (const Name& one : kNames) {
     const objects::Node& value = object->at({"data", one.text});
     if (value.as_string().empty() && !one.required) continue;
-    auto text = decode_base64(value.as_string());
+    auto text = parse::decode_base64(value.as_string(), parse::Base64::kPlain);
     if (!text || text->empty() || text->size() > ca::kMaxFile)
       return base::fail(base::ErrorKind::kInvalid, what + ": " + one.text + " is missing, empty, too large or no base64");
     files.emplace(one.text, std::move(*text));
@@ -72,19 +72,21 @@ base::Result<CaSecret::Files> CaSecret::read() const {
   return files;
 }
 
+// Server-side apply under a name of this replica's own: of two that make it at once the second is told of a conflict.
+// So the right to create can be bound to the Secret's name, which a plain POST does not show.
 base::Result<bool> CaSecret::store(const Files& files) {
+  const auto text = [](const std::string& value) { return objects::Node::string(value); };
+  objects::Node data = objects::Node::mapping();
+  for (const auto& [name, content] : files) data.set(name, text(parse::encode_base64(content, parse::Base64::kPlain)));
   objects::Node secret = objects::Node::mapping();
-  secret.set("apiVersion", objects::Node::string("v1"));
-  secret.set("kind", objects::Node::string("Secret"));
-  objects::Node meta = objects::Node::mapping();
-  meta.set("name", objects::Node::string(options_.made));
-  meta.set("namespace", objects::Node::string(options_.ns));
-  secret.set("metadata", std::move(meta));
-  secret.set("type", objects::Node::string("Opaque"));
-  secret.set("stringData", objects::Node::strings(files));
-  auto made = client_.create_object(secrets(), options_.ns, secret, {.manager = "weft-control", .subresource = {}});
+  secret.set("apiVersion", text("v1"));
+  secret.set("kind", text("Secret"));
+  secret.set("metadata", objects::Node::strings(std::map<std::string, std::string>{{"name", options_.made}, {"namespace", options_.ns}}));
+  secret.set("type", text("Opaque"));
+  secret.set("data", std::move(data));
+  auto made = client_.apply(secrets(), secret, {.manager = "weft-control." + options_.replica});
   if (made) return true;
-  if (made.error().already_exists()) return false;
+  if (made.error().code == 409) return false;
   return std::unexpected(made.error());
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 // The CA's files as a Secret: every replica of control, and whoever comes after it, signs with the same key.
+#include <map>
 #include <string>
 
 #include "agent/ca/signer.h"
@@ -14,6 +15,7 @@ struct CaSecretOptions {
   // Looked at in this order; the first that is there counts, so that an operator's own CA wins over a made one.
   std::string plugged_in = "cacerts";
   std::string made = "weft-ca";
+  std::string replica;    // name of this one among its peers
   std::string directory;  // the CA's, this replica's own
   std::string trust_domain;
 };

@@ -7,6 +7,7 @@
 
 #include "agent/sandbox/files.h"
 #include "agent/sandbox/names.h"
+#include "agent/parse/base64.h"
 
 namespace weft::sandbox {
 namespace {
@@ -55,18 +56,7 @@ std::string uid_of(const std::string& text) {
 
 }  // namespace
 
-std::string base64url(std::string_view bytes) {
-  static constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::string out;
-  uint32_t held = 0;
-  int bits = 0;
-  for (const char c : bytes) {
-    held = held << 8 | static_cast<unsigned char>(c);
-    for (bits += 8; bits >= 6; bits -= 6) out += kLetters[held >> (bits - 6) & 63];
-  }
-  if (bits > 0) out += kLetters[held << (6 - bits) & 63];
-  return out;
-}
+std::string base64url(std::string_view bytes) { return parse::encode_base64(bytes, parse::Base64::kUrl); }
 
 std::string service_account_uid(const std::string& ns, const std::string& name) {
   return uid_of("serviceaccount/" + ns + "/" + name);
