@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 #include <openssl/hmac.h>
 
-#include "agent/ca/base64url.h"
 #include "agent/ca/jwks_authenticator.h"
 #include "agent/ca/token.h"
 #include "tests/support/ca_requests.h"
@@ -142,12 +141,6 @@ TEST_F(Token, what_is_no_token_is_refused_before_any_key_is_used) {
   Json huge = claims();
   huge["pad"] = std::string(kMaxToken, 'x');
   EXPECT_EQ(reason_of(verify(issuer_.sign(huge).value())), Reason::kTokenMalformed);
-}
-
-TEST(Base64url, each_text_has_one_meaning) {
-  EXPECT_EQ(decode_base64url("-_8").value(), "\xfb\xff");
-  EXPECT_EQ(decode_base64url("").value(), "");
-  for (const char* bad : {"A", "AA==", "A+", "A/", "AB", "AAB", "A A"}) EXPECT_FALSE(decode_base64url(bad)) << bad;
 }
 
 TEST(Jwks, broken_sets_are_refused_and_foreign_keys_left_out) {
