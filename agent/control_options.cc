@@ -27,8 +27,9 @@ int64_t seconds_of(std::string_view text) {
 }
 
 std::string missing(const ControlOptions& options) {
-  if (options.common.manifests.empty()) return "--manifests DIR is needed: the directory of objects";
-  if (options.common.status_dir.empty()) return "--status-dir DIR is needed: where the report is written";
+  if (std::string wrong = wrong_door(options.common); !wrong.empty()) return wrong;
+  if (options.common.status_dir.empty() && !behind_api_server(options.common))
+    return "--status-dir DIR is needed with --manifests: where the report is written";
   if (options.common.ns.empty() || options.common.pod.empty())
     return "--namespace and --pod are needed: control's own pod";
   if (options.directory.empty()) return "--ca-dir DIR is needed: where root and signing key are, or are made";
@@ -67,7 +68,9 @@ ControlOptions parse_control_options(int argc, char** argv) {
   app.add_option("--role", role, "control");
   app.add_option("--namespace", common.ns, "namespace of control's own pod");
   app.add_option("--pod", common.pod, "name of control's own pod");
-  app.add_option("--manifests", common.manifests, "directory of objects, watched");
+  app.add_option("--manifests", common.manifests, "objects come from this directory, watched");
+  app.add_flag("--kubernetes", common.kubernetes, "objects come from the API server of the cluster this pod runs in");
+  app.add_option("--kubeconfig", common.kubeconfig, "objects come from the API server that this kubeconfig names");
   app.add_option("--status-dir", common.status_dir, "directory for the report of this agent");
   app.add_option("--ca-dir", options.directory,
                  "directory of ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem; followed while running; "

@@ -7,9 +7,11 @@
 #include "agent/ca/jwks_authenticator.h"
 #include "agent/ca/node_authorizer.h"
 #include "agent/ca/service.h"
+#include "agent/leader.h"
 #include "agent/report.h"
 #include "agent/signals.h"
 #include "agent/source.h"
+#include "agent/state/api_status_writer.h"
 #include "userspace-proxy/base/log.h"
 
 namespace weft::agent {
@@ -34,6 +36,17 @@ void add_server(objects::Node& out, const grpc::ServerCounters& server) {
   out.set("calls_refused", number(server.calls_refused));
 }
 
+void add_statuses(objects::Node& out, const state::ApiStatusWriter& writer) {
+  const state::ApiStatusCounters& statuses = writer.counters();
+  out.set("statuses_written", number(statuses.written));
+  out.set("statuses_unchanged", number(statuses.unchanged));
+  out.set("statuses_waiting", number(writer.waiting()));
+  out.set("status_conflicts", number(statuses.conflicts));
+  out.set("status_objects_gone", number(statuses.gone));
+  out.set("status_forbidden", number(statuses.forbidden));
+  out.set("status_failures", number(statuses.failures));
+}
+
 // The certificate authority of the mesh. Objects enter by `source`, tokens and requests by `server`, certificates
 // leave by it. One loop, plus the server's threads, which only read what the loop has set.
 class Control {
@@ -53,6 +66,7 @@ class Control {
  private:
   [[nodiscard]] std::string writer() const { return options_.common.ns + "." + options_.common.pod; }
   base::Status build();
+  base::Status open_source();
   void take(const state::Build& build);
   void look();
   void renew_server(bool new_signer);
@@ -68,7 +82,9 @@ class Control {
   ca::NodeAuthorizer authorizer_;
   std::unique_ptr<ca::CertificateService> service_;
   std::unique_ptr<grpc::Server> server_;  // dies before what its handler uses
+  std::unique_ptr<Leader> leader_;  // behind an API server
   std::unique_ptr<Source> source_;
+  state::ApiStatusWriter* statuses_ = nullptr;  // the source's; behind an API server
   std::unique_ptr<base::Timer> timer_;
   ReportWriter reports_;
   base::WallTime renew_server_at_{};
@@ -91,8 +107,24 @@ base::Status Control::build() {
                   [this](const grpc::Request& request) { return service_->create(request); });
   renew_server(true);
   if (server_failures_ != 0) return base::fail(base::ErrorKind::kInvalid, "no certificate for the server: see --ca-name");
-  TRY_ASSIGN(source_, Source::create(*loop_, options_.common, [this](const state::Build& build) { take(build); }));
+  TRY(open_source());
   timer_ = std::make_unique<base::Timer>(loop_->timers(), [this] { look(); });
+  return {};
+}
+
+// Behind an API server the leader among the replicas writes statuses into the objects.
+base::Status Control::open_source() {
+  std::unique_ptr<state::ApiStatusWriter> statuses;
+  if (behind_api_server(options_.common)) {
+    TRY_ASSIGN(auto config, cluster_config(options_.common));
+    TRY_ASSIGN(leader_, Leader::create(std::move(config), clock_, options_.common.ns, options_.common.pod));
+    statuses = std::make_unique<state::ApiStatusWriter>(
+        leader_->client(), clock_, state::ApiStatusOptions{.leads = [this] { return leader_->leads(); }});
+    statuses_ = statuses.get();
+    leader_->on_change([this](bool leads) { statuses_->set_leading(leads); });
+  }
+  TRY_ASSIGN(source_, Source::create(*loop_, options_.common, [this](const state::Build& build) { take(build); },
+                                     std::move(statuses)));
   return {};
 }
 
@@ -154,6 +186,7 @@ void Control::report() {
   out.writer = writer();
   out.snapshot_version = snapshot_version_;
   if (!serving_) out.waiting_for.push_back("the first whole look at the objects");
+  for (std::string& what : source_->waiting_for()) out.waiting_for.push_back(std::move(what));
   if (!authenticator_.problem().empty()) out.waiting_for.push_back("keys that prove tokens: " + authenticator_.problem());
   if (authority_->signer()->not_after <= clock_.wall_now()) out.waiting_for.push_back("a signing certificate that is valid");
   out.ready = out.waiting_for.empty();
@@ -177,6 +210,9 @@ void Control::report() {
   counters.set("bundle_failures", number(bundle_failures_));
   counters.set("report_failures", number(report_failures_));
   add_server(counters, server_->counters());
+  if (statuses_) add_statuses(counters, *statuses_);
+  if (leader_) counters.set("leader", leader_->describe());
+  if (auto watch = source_->describe(); !watch.is_null()) counters.set("watch", std::move(watch));
   out.counters = std::move(counters);
   if (auto written = reports_.write(out); !written && ++report_failures_ == 1)
     spdlog::warn("report: {}", base::describe(written.error()));
@@ -185,9 +221,11 @@ void Control::report() {
 base::Status Control::run() {
   TRY(build());
   source_->start();
+  if (leader_) leader_->start();
   look();
   loop_->run();
   source_->stop();
+  if (leader_) leader_->stop();
   server_->stop();
   return end_;
 }

@@ -92,6 +92,7 @@ void Gateway::report() {
   source_->set_closed_ports(problems);
   if (snapshot_ == nullptr) {
     report.waiting_for.push_back("the first whole look at the objects");
+    for (std::string& what : source_->waiting_for()) report.waiting_for.push_back(std::move(what));
   } else {
     report.snapshot_version = snapshot_->version;
     bool taken = false;
@@ -102,6 +103,7 @@ void Gateway::report() {
   report.ready = report.waiting_for.empty();
   counters_.status_failures = source_->status_failures();
   report.counters = describe_gateway(*sockets_, channel_->publisher().counters(), counters_);
+  if (auto watch = source_->describe(); !watch.is_null()) report.counters.set("watch", std::move(watch));
   if (auto written = reports_.write(report); !written && ++counters_.report_failures)
     spdlog::warn("report: {}", base::describe(written.error()));
 }

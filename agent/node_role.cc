@@ -219,6 +219,7 @@ void Node::report() {
   report.writer = options_.node;
   report.proxies = channel_->publisher().proxies();
   if (snapshot_ == nullptr) report.waiting_for.push_back("the first whole look at the objects");
+  for (std::string& what : source_->waiting_for()) report.waiting_for.push_back(std::move(what));
   if (snapshot_ != nullptr) report.snapshot_version = snapshot_->version;
   bool taken = false;
   for (const auto& proxy : report.proxies) taken |= proxy.acked_version == report.snapshot_version;
@@ -234,6 +235,7 @@ void Node::report() {
   counters_.status_failures = source_->status_failures();
   counters_.rejudged = rejudge_->counters();
   report.counters = describe_node(enroller_->metrics(), channel_->publisher().counters(), counters_);
+  if (auto watch = source_->describe(); !watch.is_null()) report.counters.set("watch", std::move(watch));
   if (auto written = reports_.write(report); !written && ++counters_.report_failures)
     spdlog::warn("report: {}", base::describe(written.error()));
 }

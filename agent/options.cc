@@ -10,8 +10,9 @@ namespace {
 // What the role cannot do without.
 std::string missing(const Options& options) {
   if (options.probe || options.uninstall) return "";
-  if (options.manifests.empty()) return "--manifests DIR is needed: the directory of objects";
-  if (options.status_dir.empty()) return "--status-dir DIR is needed: where statuses are written";
+  if (std::string wrong = wrong_door(options); !wrong.empty()) return wrong;
+  if (options.status_dir.empty() && !behind_api_server(options))
+    return "--status-dir DIR is needed with --manifests: where statuses are written";
   if (options.proxy_socket.empty()) return "--proxy-socket PATH is needed: where the proxy connects";
   if (options.role == model::Role::kNode && options.node.empty())
     return "--node NAME is needed for the role node";
@@ -40,6 +41,15 @@ void add_ca_options(CLI::App& app, CaOptions& ca) {
 
 }  // namespace
 
+std::string wrong_door(const Options& options) {
+  const int given = (options.manifests.empty() ? 0 : 1) + (options.kubernetes ? 1 : 0) + (options.kubeconfig.empty() ? 0 : 1);
+  if (given == 1) return "";
+  const std::string doors =
+      "--kubernetes (the cluster this pod runs in), --kubeconfig FILE (an API server) or --manifests DIR (a directory "
+      "of objects)";
+  return given == 0 ? "where objects come from is missing: " + doors : "only one of these may be given: " + doors;
+}
+
 // lint: table
 Options parse_options(int argc, char** argv) {
   Options options;
@@ -52,9 +62,11 @@ Options parse_options(int argc, char** argv) {
   app.add_option("--node", options.node, "role node: name of this node, as in Pod spec.nodeName");
   app.add_option("--namespace", options.ns, "role gateway: namespace of the gateway's pod");
   app.add_option("--pod", options.pod, "role gateway: name of the gateway's pod");
-  app.add_option("--manifests", options.manifests, "directory of objects, watched");
+  app.add_option("--manifests", options.manifests, "objects come from this directory, watched");
+  app.add_flag("--kubernetes", options.kubernetes, "objects come from the API server of the cluster this pod runs in");
+  app.add_option("--kubeconfig", options.kubeconfig, "objects come from the API server that this kubeconfig names");
   app.add_option("--status-dir", options.status_dir,
-                 "directory for the statuses of objects and of this agent");
+                 "directory for the report of this agent and, with --manifests, for the statuses of objects");
   app.add_option("--proxy-socket", options.proxy_socket, "Unix socket on which proxies are served");
   app.add_option("--proxy-user", options.proxy_users, "uid that a proxy may have, besides the agent's own");
   app.add_option("--pin-root", options.pin_root, "directory of a bpf file system for maps and links")

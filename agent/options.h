@@ -25,8 +25,12 @@ struct Options {
   model::Role role = model::Role::kNode;
   std::string node;          // role node
   std::string ns, pod;       // role gateway: its own pod
-  std::string manifests;     // directory of objects
-  std::string status_dir;    // where statuses are written, one file each
+  // Where objects come from: exactly one of these three. The first is a directory of manifests; the others are an API
+  // server, of this pod's own cluster or as a kubeconfig says.
+  std::string manifests;
+  bool kubernetes = false;
+  std::string kubeconfig;
+  std::string status_dir;    // this agent's report and, of a directory of manifests, statuses, one file each
   std::string proxy_socket;  // where proxies connect
   std::vector<uid_t> proxy_users;
   std::string pin_root = "/sys/fs/bpf/weft";
@@ -42,6 +46,12 @@ struct Options {
   bool probe = false;      // load every hook, attach nothing, say what the machine lacks
   bool uninstall = false;  // detach everything and remove the pins
 };
+
+[[nodiscard]] inline bool behind_api_server(const Options& options) {
+  return options.kubernetes || !options.kubeconfig.empty();
+}
+// What is wrong with the choice among the three doors, as a sentence; empty: nothing.
+[[nodiscard]] std::string wrong_door(const Options& options);
 
 // Prints and ends the process for --help and for a wrong command line.
 [[nodiscard]] Options parse_options(int argc, char** argv);

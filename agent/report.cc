@@ -65,9 +65,10 @@ std::string to_json(const Report& report) {
 }
 
 ReportWriter::ReportWriter(std::filesystem::path directory, std::string writer)
-    : path_(std::move(directory) / ("Agent." + writer + ".json")) {}
+    : path_(directory.empty() ? directory : directory / ("Agent." + writer + ".json")) {}
 
 base::Status ReportWriter::write(const Report& report) {
+  if (path_.empty()) return {};
   std::string text = to_json(report);
   if (text == written_) return {};
   const std::filesystem::path aside = path_.string() + ".tmp";

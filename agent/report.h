@@ -30,7 +30,7 @@ struct Report {
   objects::Node certificates;  // identities, trust bundle and their counters; null: there is no CA
 };
 
-// Writes the report aside and renames it, only when its text has changed. Owner: a role. Thread: the control
+// Writes the report aside and renames it, only when its text has changed. Without a directory nothing is written. Owner: a role. Thread: the control
 // loop's.
 class ReportWriter {
  public:

@@ -4,8 +4,10 @@
 #include <optional>
 
 #include "agent/state/endpoints.h"
+#include "agent/state/enrolment.h"
 #include "agent/state/protocol.h"
 #include "agent/state/shadow.h"
+#include "agent/state/workloads.h"
 
 namespace weft::state {
 namespace {
@@ -190,6 +192,46 @@ GatewayLayout make_gateway_layout(const Store& store, const objects::Pod& self, 
         {port, bind_port, servers.front().protocol, static_cast<uint32_t>(out.tables.size())});
     out.tables.push_back(maker.finish());
     note_programmed(out, servers, bind_port, text);
+  }
+  return out;
+}
+
+namespace {
+
+bool is_gateway_pod(const Store& store, const objects::Pod& pod) {
+  // A Gateway without selector means every gateway's pods, which it does not tell from others.
+  return std::ranges::any_of(store.gateways, [&](const auto& entry) {
+    const objects::Labels& selector = entry.second->selector;
+    return !selector.empty() && selects(selector, pod.meta.labels);
+  });
+}
+
+// One pod speaks for all of its owner's, in the owner's name: pods come and go.
+std::map<Key, objects::Pod> gateway_groups(const Store& store) {
+  std::map<Key, objects::Pod> out;
+  if (store.gateways.empty()) return out;
+  for (const auto& [key, pod] : store.pods) {
+    if (is_finished(*pod) || !is_gateway_pod(store, *pod)) continue;
+    const Key group{key.ns, owner_of(*pod)};
+    if (out.size() >= kMaxGatewayGroups && !out.contains(group)) continue;
+    const auto [there, fresh] = out.try_emplace(group, *pod);
+    if (!fresh && objects::older(*pod, there->second)) there->second = *pod;
+  }
+  for (auto& [group, pod] : out) pod.meta.name = group.name;
+  return out;
+}
+
+}  // namespace
+
+std::map<Key, GatewayNotes> note_all_gateways(const Store& store, const Services& services,
+                                              const VirtualServices& rules, Notes& notes) {
+  std::map<Key, GatewayNotes> out;
+  for (const auto& [group, pod] : gateway_groups(store)) {
+    GatewayLayout made = make_gateway_layout(store, pod, services, rules, notes);
+    for (auto& [key, said] : made.notes) {
+      out[key].programmed.merge(said.programmed);
+      out[key].invalid.merge(said.invalid);
+    }
   }
   return out;
 }

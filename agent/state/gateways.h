@@ -29,6 +29,12 @@ struct GatewayLayout {
                                                 const Services& services, const VirtualServices& rules,
                                                 Notes& notes);
 
+// Role control: what each gateway (a group of pods of one owner that some Gateway selects by labels) would have to serve,
+// noted as its own agent would; of at most kMaxGatewayGroups of them.
+inline constexpr size_t kMaxGatewayGroups = 64;
+[[nodiscard]] std::map<Key, GatewayNotes> note_all_gateways(const Store& store, const Services& services,
+                                                            const VirtualServices& rules, Notes& notes);
+
 // The pod's port behind `port` of the Service that selects the pod; `port` itself if no Service does.
 [[nodiscard]] uint16_t pod_port(const Store& store, const objects::Pod& self, uint16_t port);
 

@@ -84,6 +84,8 @@ Layout make_layout(const Store& store, const StateOptions& options) {
   if (!gateway) {
     note_missing_gateways(store, virtual_services, out.virtual_services);
     out.route_tables = make_mesh_tables(services, virtual_services, out.virtual_services);
+    if (options.whole_cluster)
+      out.gateways = note_all_gateways(store, services, virtual_services, out.virtual_services);
   } else if (const objects::Pod* self = self_of(store, options)) {
     GatewayLayout made = make_gateway_layout(store, *self, services, virtual_services, out.virtual_services);
     out.route_tables = std::move(made.tables);

@@ -31,7 +31,7 @@ struct Layout {
   std::vector<model::GatewayListener> listeners;
   Notes virtual_services;                // of those in force or named here
   std::map<Key, std::string> refused;    // VirtualServices that cannot be served: "reason: message"
-  std::map<Key, GatewayNotes> gateways;  // role gateway: those that select this pod
+  std::map<Key, GatewayNotes> gateways;  // role gateway: those that select this pod; role control: all that select some
   std::map<Key, RuleNotes> destination_rules;
 };
 

@@ -6,6 +6,18 @@ namespace weft::state {
 namespace {
 
 constexpr const char* kNetns = "weft.mesh/netns";
+constexpr const char* kCaptured = "weft.mesh/captured";
+constexpr const char* kRedirection = "ambient.istio.io/redirection";
+
+std::string annotation(const objects::Pod& pod, const char* key) {
+  const auto found = pod.meta.annotations.find(key);
+  return found == pod.meta.annotations.end() ? "" : found->second;
+}
+
+// As its node's agent says, after it has seen a connection of the pod's be captured.
+bool is_captured(const objects::Pod& pod) {
+  return annotation(pod, kRedirection) == "enabled";
+}
 
 }  // namespace
 
@@ -54,9 +66,8 @@ void Pods::add_local(const Judged& judged, const StateOptions& options) {
   if (policy) out.fail_mode = policy->fail_mode;
   policies_.apply(*judged.pod, policy, &out);
   const objects::Metadata& meta = judged.pod->meta;
-  const auto netns = meta.annotations.find(kNetns);
-  const bool said = options.netns_by_annotation && netns != meta.annotations.end();
-  sandboxes_.push_back({meta.ns, meta.name, meta.uid, said ? netns->second : ""});
+  sandboxes_.push_back(
+      {meta.ns, meta.name, meta.uid, options.netns_by_annotation ? annotation(*judged.pod, kNetns) : ""});
 }
 
 void Pods::refresh(const Store& store, const StateOptions& options) {
@@ -66,6 +77,7 @@ void Pods::refresh(const Store& store, const StateOptions& options) {
   local_pods_.clear();
   policies_.begin(store, options.root_namespace);
   sandboxes_.clear();
+  node_pods_.clear();
   self_ = model::kNone;
   for (const auto& [key, pod] : store.pods) {
     judge_pod(key, pod, options);
@@ -76,7 +88,11 @@ void Pods::refresh(const Store& store, const StateOptions& options) {
     if (options.role == model::Role::kGateway && key == Key{options.ns, options.pod}) {
       self_ = static_cast<uint32_t>(workloads_.size() - 1);
     }
+    if (options.whole_cluster)
+      policies_.count(*pod, policy_of_namespace(key.ns), judged.workload.enrolled && is_captured(*pod));
     if (!judged.workload.local) continue;
+    node_pods_.push_back({key.ns, key.name, pod->meta.uid, judged.workload.enrolled, annotation(*pod, kRedirection),
+                          annotation(*pod, kCaptured)});
     if (judged.workload.enrolled) {
       add_local(judged, options);
     } else {

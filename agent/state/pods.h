@@ -40,6 +40,7 @@ class Pods {
   [[nodiscard]] const std::vector<model::PolicyRule>& policy_rules() const { return policies_.rules(); }
   [[nodiscard]] const PolicyBook& policies() const { return policies_; }
   [[nodiscard]] const std::vector<PodSandbox>& sandboxes() const { return sandboxes_; }
+  [[nodiscard]] const std::vector<NodePod>& node_pods() const { return node_pods_; }
   [[nodiscard]] uint32_t self() const { return self_; }
 
  private:
@@ -55,6 +56,7 @@ class Pods {
   std::vector<model::LocalPod> local_pods_;
   PolicyBook policies_;
   std::vector<PodSandbox> sandboxes_;
+  std::vector<NodePod> node_pods_;
   uint32_t self_ = model::kNone;
 };
 

@@ -8,7 +8,7 @@
 namespace weft::state {
 namespace {
 
-void count(PolicyReach& reach, bool enrolled) {
+void add_pod(PolicyReach& reach, bool enrolled) {
   ++reach.selected;
   if (enrolled) ++reach.enrolled;
 }
@@ -83,7 +83,7 @@ void PolicyBook::apply_level(const std::string& ns, const objects::Pod& pod, mod
   for (auto entry = entries_.lower_bound({ns, ""}); entry != entries_.end() && entry->first.ns == ns; ++entry) {
     Entry& policy = entry->second;
     if (policy.object->has_targets || !selects(policy.object->selector, pod.meta.labels)) continue;
-    count(policy.reach, out != nullptr);
+    add_pod(policy.reach, out != nullptr);
     if (!out || policy.rules.empty()) continue;
     if (policy.first == model::kNone) policy.reach.too_large = !take_room(policy.rules);
     if (policy.reach.too_large) {
@@ -96,7 +96,7 @@ void PolicyBook::apply_level(const std::string& ns, const objects::Pod& pod, mod
 
 void PolicyBook::apply(const objects::Pod& pod, const NamespacePolicy* ns, model::LocalPod* out) {
   PodModes modes = modes_.of(pod, ns);
-  for (const Key& key : modes.deciding) count(modes_reach_[key], out != nullptr);
+  for (const Key& key : modes.deciding) add_pod(modes_reach_[key], out != nullptr);
   if (out) {
     out->peer_mode = modes.mode;
     out->peer_mode_source = std::move(modes.source);
@@ -105,6 +105,19 @@ void PolicyBook::apply(const objects::Pod& pod, const NamespacePolicy* ns, model
   if (ns && out) apply_rules(ns->rules, annotated_.try_emplace(ns, model::kNone).first->second, *out);
   apply_level(root_namespace_, pod, out);
   if (pod.meta.ns != root_namespace_) apply_level(pod.meta.ns, pod, out);
+}
+
+void PolicyBook::count_level(const std::string& ns, const objects::Pod& pod, bool enrolled) {
+  for (auto entry = entries_.lower_bound({ns, ""}); entry != entries_.end() && entry->first.ns == ns; ++entry) {
+    Entry& policy = entry->second;
+    if (!policy.object->has_targets && selects(policy.object->selector, pod.meta.labels)) add_pod(policy.reach, enrolled);
+  }
+}
+
+void PolicyBook::count(const objects::Pod& pod, const NamespacePolicy* ns, bool enrolled) {
+  for (const Key& key : modes_.of(pod, ns).deciding) add_pod(modes_reach_[key], enrolled);
+  count_level(root_namespace_, pod, enrolled);
+  if (pod.meta.ns != root_namespace_) count_level(pod.meta.ns, pod, enrolled);
 }
 
 PolicyReach PolicyBook::reach(const objects::AuthorizationPolicy& policy) const {

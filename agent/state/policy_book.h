@@ -12,7 +12,7 @@
 
 namespace weft::state {
 
-// Pods of this node that a policy object speaks of, for its status.
+// Pods of this node, or of the cluster (StateOptions::whole_cluster), that a policy object speaks of, for its status.
 struct PolicyReach {
   size_t selected = 0, enrolled = 0;
   bool too_large = false;  // its rules did not fit beside the others: what closes stands for them
@@ -31,6 +31,9 @@ class PolicyBook {
   // only counted. `ns` may be null, and outlives the round.
   void apply(const objects::Pod& pod, const NamespacePolicy* ns, model::LocalPod* out);
 
+  // Only counts the pod, for the statuses.
+  void count(const objects::Pod& pod, const NamespacePolicy* ns, bool enrolled);
+
   [[nodiscard]] const std::vector<model::PolicyRule>& rules() const { return rules_; }
   [[nodiscard]] PolicyReach reach(const objects::AuthorizationPolicy& policy) const;
   [[nodiscard]] PolicyReach reach(const objects::PeerAuthentication& policy) const;
@@ -46,6 +49,7 @@ class PolicyBook {
   void apply_rules(const std::vector<model::PolicyRule>& rules, uint32_t& first, model::LocalPod& out);
   [[nodiscard]] bool take_room(const std::vector<model::PolicyRule>& rules);
   void apply_level(const std::string& ns, const objects::Pod& pod, model::LocalPod* out);
+  void count_level(const std::string& ns, const objects::Pod& pod, bool enrolled);
 
   std::map<Key, Entry> entries_;
   std::map<const NamespacePolicy*, uint32_t> annotated_;  // first rule of a namespace's annotations

@@ -49,11 +49,12 @@ class State::Impl {
   [[nodiscard]] bool synced() const { return synced_; }
 
   Build build() {
-    Build out{.snapshot = last_, .sandboxes = pods_.sandboxes()};
+    Build out{.snapshot = last_, .sandboxes = pods_.sandboxes(), .node_pods = pods_.node_pods()};
     if (!dirty_ && last_) return out;
     refresh();
     model::Snapshot next = assemble();
     out.sandboxes = pods_.sandboxes();
+    out.node_pods = pods_.node_pods();
     out.changed = !last_ || !same_content(*last_, next);
     if (out.changed) {
       publish(std::move(next), out);
@@ -103,7 +104,8 @@ class State::Impl {
   void note_self(const objects::ObjectKey& key) {
     const bool self = options_.role == model::Role::kGateway && key.kind == objects::Kind::kPod &&
                       key.ns == options_.ns && key.name == options_.pod;
-    store_.dirty.layout |= self;
+    // Role control speaks for every gateway, whichever pod is one.
+    store_.dirty.layout |= self || (options_.whole_cluster && key.kind == objects::Kind::kPod);
   }
 
   void refresh() {

@@ -22,6 +22,10 @@ struct StateOptions {
   model::Settings settings;
   ClosedPorts closed_ports;
   std::string root_namespace = "istio-system";
+  // Role control: no pod is local, and statuses speak of the whole cluster: gateways by what each of them has to serve
+  // and how many of their pods are ready, policies by how many of the pods they select are captured (as the nodes'
+  // agents say in the annotation ambient.istio.io/redirection, after their self-test).
+  bool whole_cluster = false;
   // Whether the annotation weft.mesh/netns is believed: in the sandbox it is the kubelet's word, behind an API server
   // any author of a pod could name another's namespace.
   bool netns_by_annotation = true;
@@ -36,10 +40,19 @@ struct PodSandbox {
   auto operator<=>(const PodSandbox&) const = default;
 };
 
+// A pod of this node that has not ended, and what its object says of its capture.
+struct NodePod {
+  std::string ns, name, uid;
+  bool enrolled = false;
+  std::string redirection, captured;  // annotations ambient.istio.io/redirection and weft.mesh/captured
+  auto operator<=>(const NodePod&) const = default;
+};
+
 struct Build {
   model::SnapshotPtr snapshot;         // never null; the former one if nothing in it changed
   bool changed = false;                // `snapshot` is a new one, its version has grown
   std::vector<PodSandbox> sandboxes;   // role node
+  std::vector<NodePod> node_pods;      // role node; the enrolled ones are those of `sandboxes`
   std::vector<ObjectStatus> statuses;  // that are new or different since the last build()
   std::vector<StatusKey> removed;      // that are gone since the last build()
 };

@@ -175,7 +175,7 @@ void StatusBook::update(const Store& store, const Pods& pods, const Layout& layo
   add(destination_rule_statuses(store, layout, options), now);
   if (options.role == model::Role::kNode) {
     add(enrolment_statuses(pods), now);
-    add(policy_statuses(store, pods.policies()), now);
+    add(policy_statuses(store, pods.policies(), options), now);
     add_accepted_findings(store, now);
     add_refusals(now);
   }

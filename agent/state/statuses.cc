@@ -26,7 +26,8 @@ void add_if_any(ObjectStatus& status, const char* type, const char* reason,
   if (!texts.empty()) status.conditions.push_back(condition(type, true, reason, join(texts)));
 }
 
-ObjectStatus virtual_service_status(const objects::VirtualService& object, const Layout& layout) {
+ObjectStatus virtual_service_status(const objects::VirtualService& object, const Layout& layout,
+                                    const StateOptions& options) {
   ObjectStatus out = status_of(object);
   const Key key = store_key(object);
   const auto refused = layout.refused.find(key);
@@ -41,7 +42,9 @@ ObjectStatus virtual_service_status(const objects::VirtualService& object, const
   const RouteNotes& notes = found == layout.virtual_services.end() ? kNothing : found->second;
   out.conditions.push_back(
       condition("Accepted", true, "Accepted",
-                notes.serves.empty() ? "not in force on this agent" : "in force: " + join(notes.serves)));
+                !notes.serves.empty()    ? "in force: " + join(notes.serves)
+                : options.whole_cluster ? "not in force anywhere"
+                                        : "not in force on this agent"));
   if (notes.missing.empty()) {
     out.conditions.push_back(condition("ResolvedRefs", true, "ResolvedRefs", "everything it names exists"));
   } else {
@@ -79,6 +82,25 @@ ObjectStatus served_gateway_status(const objects::Gateway& object, const Gateway
   return out;
 }
 
+// Role control: as its pods' own agents would say it, with how many of them are ready to serve.
+ObjectStatus told_gateway_status(const objects::Gateway& object, const GatewayNotes& notes, const Store& store) {
+  size_t pods = 0, ready = 0;
+  for (const auto& [key, pod] : store.pods) {
+    if (is_finished(*pod) || !selects(object.selector, pod->meta.labels)) continue;
+    ++pods;
+    if (pod->ready()) ++ready;
+  }
+  ObjectStatus out = served_gateway_status(object, notes, {});
+  out.conditions[0].message = "its selector names " + std::to_string(pods) + (pods == 1 ? " pod" : " pods");
+  objects::Condition& programmed = out.conditions[1];
+  if (programmed.status != "True") return out;
+  programmed.message += "; " + std::to_string(ready) + "/" + std::to_string(pods) + " pods are ready";
+  if (ready > 0) return out;
+  programmed.status = "False";
+  programmed.reason = "NoReadyPods";
+  return out;
+}
+
 ObjectStatus seen_gateway_status(const objects::Gateway& object, const Store& store) {
   ObjectStatus out = status_of(object);
   const bool any = std::ranges::any_of(store.pods, [&](const auto& entry) {
@@ -97,7 +119,8 @@ ObjectStatus seen_gateway_status(const objects::Gateway& object, const Store& st
   return out;
 }
 
-ObjectStatus destination_rule_status(const objects::DestinationRule& object, const RuleNotes& notes) {
+ObjectStatus destination_rule_status(const objects::DestinationRule& object, const RuleNotes& notes,
+                                     const StateOptions& options) {
   ObjectStatus out = status_of(object);
   out.conditions.push_back(condition("Accepted", true, "Accepted", "host " + notes.host));
   if (!notes.known) {
@@ -112,7 +135,8 @@ ObjectStatus destination_rule_status(const objects::DestinationRule& object, con
     out.conditions.push_back(
         condition("Applied", true, "SomeCallers", "for callers in namespace " + notes.limited));
   } else {
-    out.conditions.push_back(condition("Applied", true, "Applied", "for every caller on this agent"));
+    out.conditions.push_back(condition("Applied", true, "Applied",
+                                       options.whole_cluster ? "for every caller" : "for every caller on this agent"));
   }
   return out;
 }
@@ -146,7 +170,7 @@ std::vector<ObjectStatus> virtual_service_statuses(const Store& store, const Lay
   std::vector<ObjectStatus> out;
   for (const auto& [key, object] : store.virtual_services) {
     if (options.role == model::Role::kGateway && !layout.virtual_services.contains(key)) continue;
-    out.push_back(virtual_service_status(*object, layout));
+    out.push_back(virtual_service_status(*object, layout, options));
   }
   return out;
 }
@@ -155,11 +179,12 @@ std::vector<ObjectStatus> gateway_statuses(const Store& store, const Layout& lay
                                            const StateOptions& options) {
   std::vector<ObjectStatus> out;
   for (const auto& [key, object] : store.gateways) {
+    const auto served = layout.gateways.find(key);
     if (options.role == model::Role::kNode) {
-      out.push_back(seen_gateway_status(*object, store));
+      const bool told = options.whole_cluster && served != layout.gateways.end();
+      out.push_back(told ? told_gateway_status(*object, served->second, store) : seen_gateway_status(*object, store));
       continue;
     }
-    const auto served = layout.gateways.find(key);
     if (served != layout.gateways.end())
       out.push_back(served_gateway_status(*object, served->second, options.closed_ports));
   }
@@ -167,12 +192,12 @@ std::vector<ObjectStatus> gateway_statuses(const Store& store, const Layout& lay
 }
 
 std::vector<ObjectStatus> destination_rule_statuses(const Store& store, const Layout& layout,
-                                                    const StateOptions&) {
+                                                    const StateOptions& options) {
   std::vector<ObjectStatus> out;
   for (const auto& [key, object] : store.destination_rules) {
     const auto notes = layout.destination_rules.find(key);
     if (notes != layout.destination_rules.end())
-      out.push_back(destination_rule_status(*object, notes->second));
+      out.push_back(destination_rule_status(*object, notes->second, options));
   }
   return out;
 }
