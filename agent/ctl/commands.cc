@@ -340,12 +340,6 @@ int run_weftctl(int argc, char** argv) {
   CLI::App app(name + ": weft's command line", name);
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "help of all commands");
-  app.add_subcommand("version", "print the version")->callback([&] {
-    action = []() -> base::Status {
-      fmt::print("weftctl {}\n", WEFT_VERSION);
-      return {};
-    };
-  });
   add_install_commands(app, installing, action);
   add_cert_commands(app, certs, action);
   add_completion(app, words, action);

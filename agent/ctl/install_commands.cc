@@ -5,22 +5,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
-#include "agent/install/render.h"
+#include "agent/install/settings.h"
 
 namespace weft::ctl {
 namespace {
 
-base::Result<install::Settings> settings_of(const InstallWords& words) {
-  auto settings = install::default_settings(WEFT_VERSION);
-  for (const std::string& assignment : words.settings) TRY(install::apply_setting(settings, assignment));
-  return settings;
-}
-
-base::Status run_generate(const InstallWords& words) {
-  TRY_ASSIGN(const auto settings, settings_of(words));
-  fmt::print("{}", install::rendered_yaml(settings));
-  return {};
-}
+using Action = std::function<base::Status()>;
 
 std::string keys_text() {
   size_t width = 0;
@@ -39,14 +29,80 @@ void add_settings(CLI::App& command, InstallWords& words) {
   command.footer(keys_text());
 }
 
-}  // namespace
+void add_cluster(CLI::App& command, InstallWords& words) {
+  command.add_option("--kubeconfig", words.kubeconfig, "file; else $KUBECONFIG, ~/.kube/config, the pod's own account");
+  command.add_option("--context", words.context, "of the kubeconfig; else its current one");
+}
 
-void add_install_commands(CLI::App& app, InstallWords& words, std::function<base::Status()>& action) {
+// install and manifest apply are one thing.
+void add_apply(CLI::App& command, InstallWords& words, Action& action) {
+  add_cluster(command, words);
+  add_settings(command, words);
+  command.add_option("--timeout", words.timeout, "seconds to wait until all is ready")->capture_default_str();
+  command.add_flag("--no-wait", words.no_wait, "do not wait until it is ready");
+  command.add_flag("-y,--skip-confirmation", words.yes, "accepted for Istio's sake: nothing is ever asked");
+  command.callback([&] { action = [&] { return run_install(words); }; });
+}
+
+void add_life(CLI::App& app, InstallWords& words, Action& action) {
+  add_apply(*app.add_subcommand("install", "install weft, or bring it to these settings; waits until it is ready"), words,
+            action);
+  auto* upgrade = app.add_subcommand("upgrade", "bring what is installed to this version, with its settings");
+  add_cluster(*upgrade, words);
+  add_settings(*upgrade, words);
+  upgrade->add_flag("--plan", words.plan, "only show what would change");
+  upgrade->add_option("--timeout", words.timeout, "seconds to wait until all is ready")->capture_default_str();
+  upgrade->add_flag("--no-wait", words.no_wait, "do not wait until it is ready");
+  upgrade->add_flag("-y,--skip-confirmation", words.yes, "accepted for Istio's sake: nothing is ever asked");
+  upgrade->callback([&] { action = [&] { return run_upgrade(words); }; });
+  auto* uninstall = app.add_subcommand("uninstall", "take the hooks off the nodes, then remove what install has made");
+  add_cluster(*uninstall, words);
+  uninstall->add_flag("--purge", words.purge,
+                      "also the definitions of Istio's kinds, with all objects of these kinds, and namespace istio-system");
+  uninstall->add_flag("--force", words.force, "go on where a node's hooks cannot be removed");
+  uninstall->add_flag("-y,--skip-confirmation", words.yes, "accepted for Istio's sake: nothing is ever asked");
+  uninstall->callback([&] { action = [&] { return run_uninstall(words); }; });
+}
+
+void add_manifest(CLI::App& app, InstallWords& words, Action& action) {
   auto* manifest = app.add_subcommand("manifest", "the objects of an installation");
   manifest->require_subcommand(1);
   auto* generate = manifest->add_subcommand("generate", "print them; asks no cluster");
   add_settings(*generate, words);
   generate->callback([&] { action = [&] { return run_generate(words); }; });
+  add_apply(*manifest->add_subcommand("apply", "the same as install"), words, action);
+}
+
+void add_questions(CLI::App& app, InstallWords& words, Action& action) {
+  auto* verify = app.add_subcommand("verify-install", "name every object that is missing, different or not ready");
+  add_cluster(*verify, words);
+  verify->add_option("-f,--filename", words.files, "objects to look for; else what is installed, with its settings");
+  verify->footer("Exit codes: 0 all is as it should be; 1 something is not: it is listed.");
+  verify->callback([&] { action = [&] { return run_verify(words); }; });
+  auto* check = app.add_subcommand("check", "is this cluster, this node, this installation right?");
+  add_cluster(*check, words);
+  check->add_flag("--pre", words.pre, "before an installation");
+  check->add_flag("--node", words.node, "also the kernel of this machine: run it on a node");
+  check->add_flag("--strict", words.strict, "exit with 2 on warnings, and on what was skipped");
+  check->add_option("-o,--output", words.output, "json");
+  check->footer("Exit codes: 0 all is well; 1 an error; 2 with --strict: a warning, or something could not be asked.");
+  check->callback([&] { action = [&] { return run_check(words); }; });
+}
+
+}  // namespace
+
+void add_install_commands(CLI::App& app, InstallWords& words, Action& action) {
+  auto* version = app.add_subcommand("version", "of this program and of what is installed");
+  add_cluster(*version, words);
+  version->add_flag("--client", words.client, "of this program only; asks no cluster");
+  version->callback([&] { action = [&] { return run_version(words); }; });
+  add_life(app, words, action);
+  add_manifest(app, words, action);
+  add_questions(app, words, action);
+  // The probe of DaemonSet weft-agent.
+  auto* ready = app.add_subcommand("ready", "exit 0 if the agents that write to this directory are ready, for probes");
+  ready->add_option("--status-dir", words.status_dir, "where they write their reports")->required();
+  ready->callback([&] { action = [&] { return run_ready(words); }; });
 }
 
 }  // namespace weft::ctl
