@@ -153,7 +153,6 @@ Grants grants_of(const std::vector<Node>& objects, const std::string& account) {
 Grants reading() {
   const Words look{"get", "list", "watch"};
   return {{"||namespaces|", look},
-          {"||nodes|", look},
           {"||pods|", look},
           {"||services|", look},
           {"|discovery.k8s.io|endpointslices|", look},
