@@ -80,7 +80,7 @@ void remove_all() {
   const std::string ours = "app.kubernetes.io/part-of=weft";
   for (const char* kind : {"clusterrole", "clusterrolebinding", "crd"})
     kubectl({"delete", kind, "-l", ours, "--ignore-not-found"});
-  kubectl({"delete", "namespace", "weft-system", "istio-system", "weft-install-test", "--ignore-not-found"});
+  kubectl({"delete", "namespace", "weft-system", "istio-system", "dev", "weft-install-test", "--ignore-not-found"});
 }
 
 // What control makes when it runs; the installer waits for it otherwise.
@@ -95,24 +95,39 @@ size_t count(const std::string& text, const std::string& word) {
   return found;
 }
 
-class Installation : public testing::Test {
+void publish_and_install(const Tools& tools) {
+  publish_root();
+  const Answer answer = tools.weftctl({"install", "--no-wait", "--set", "image=" + image()});
+  ASSERT_TRUE(answer.ok()) << answer.err << answer.out;
+}
+
+// A cluster that weft was never in.
+class Untouched : public testing::Test {
  protected:
   void SetUp() override {
     ASSERT_FALSE(env("WEFT_KUBECONFIG").empty()) << "WEFT_KUBECONFIG: an admin's kubeconfig";
     remove_all();
-    publish_root();
   }
   void TearDown() override { remove_all(); }
-
-  void install() {
-    const Answer answer = tools_.weftctl({"install", "--no-wait", "--set", "image=" + image()});
-    ASSERT_TRUE(answer.ok()) << answer.err << answer.out;
-  }
-
   Tools tools_;
 };
 
-TEST_F(Installation, a_cluster_without_weft_passes_the_check_before_and_not_the_one_after) {
+// One installation for all of these, whole again before each. The last of them removes it.
+class Installation : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    remove_all();
+    publish_and_install(Tools());
+  }
+  static void TearDownTestSuite() { remove_all(); }
+  void SetUp() override {
+    const Answer answer = tools_.weftctl({"install", "--no-wait", "--set", "image=" + image()});
+    ASSERT_TRUE(answer.ok()) << answer.err << answer.out;
+  }
+  Tools tools_;
+};
+
+TEST_F(Untouched, a_cluster_without_weft_passes_the_check_before_and_not_the_one_after) {
   const Answer before = tools_.weftctl({"check", "--pre"});
   EXPECT_EQ(before.exit_code, 0) << before.out;
   for (const char* id : {"api-version", "api-rights", "cluster-kernels", "cluster-other-mesh"})
@@ -123,7 +138,6 @@ TEST_F(Installation, a_cluster_without_weft_passes_the_check_before_and_not_the_
 }
 
 TEST_F(Installation, applied_twice_nothing_changes_and_the_definitions_are_established) {
-  install();
   const Answer again = tools_.weftctl({"install", "--no-wait", "--set", "image=" + image()});
   ASSERT_TRUE(again.ok()) << again.err;
   EXPECT_EQ(count(again.out, " unchanged\n"), render(settings()).size()) << again.out;
@@ -133,27 +147,27 @@ TEST_F(Installation, applied_twice_nothing_changes_and_the_definitions_are_estab
   EXPECT_NE(plan.out.find("0 to create, 0 to change"), std::string::npos) << plan.out << plan.err;
 }
 
-TEST_F(Installation, the_seed_s_four_files_apply_and_are_listed_in_every_form_of_their_kinds_names) {
-  install();
-  kubectl({"create", "namespace", "weft-install-test"});
+TEST_F(Installation, the_seed_s_four_files_apply_and_are_listed_under_every_name_of_their_kinds) {
+  kubectl({"create", "namespace", "dev"});
   const std::string dir = std::string(WEFT_SOURCE_DIR) + "/manifests/httpgo/";
-  for (const char* file : {"httpgo-destinations.yaml", "httpgo-virtual-service.yaml", "httpgo-gateway.yaml"})
-    kubectl({"-n", "weft-install-test", "apply", "-f", dir + file});
+  for (const char* file :
+       {"httpgo-destinations.yaml", "httpgo-virtual-service.yaml", "httpgo-gateway.yaml", "httpgo.yaml"})
+    kubectl({"apply", "-f", dir + file});
   for (const char* kind : {"gateway", "gw", "gateways.networking.istio.io"})
-    EXPECT_NE(kubectl({"-n", "weft-install-test", "get", kind}).find("httpgo-gateway"), std::string::npos) << kind;
+    EXPECT_NE(kubectl({"-n", "dev", "get", kind}).find("httpgo-gateway"), std::string::npos) << kind;
   for (const char* kind : {"virtualservice", "vs"})
-    EXPECT_NE(kubectl({"-n", "weft-install-test", "get", kind}).find("[\"httpgo-gateway\"]"), std::string::npos) << kind;
+    EXPECT_NE(kubectl({"-n", "dev", "get", kind}).find("[\"httpgo-gateway\"]"), std::string::npos) << kind;
   const std::string rules = kubectl({"get", "destinationrules", "--all-namespaces"});
   EXPECT_NE(rules.find("httpgo"), std::string::npos);
   EXPECT_NE(rules.find("ACCEPTED"), std::string::npos) << rules;
-  EXPECT_NE(kubectl({"-n", "weft-install-test", "get", "istio-io"}).find("virtualservice"), std::string::npos);
+  EXPECT_NE(kubectl({"-n", "dev", "get", "istio-io"}).find("virtualservice"), std::string::npos);
   for (const char* version : {"v1alpha3", "v1beta1", "v1"})
-    kubectl({"get", "--raw", std::string("/apis/networking.istio.io/") + version +
-                                 "/namespaces/weft-install-test/virtualservices/httpgo"});
+    kubectl({"get", "--raw",
+             std::string("/apis/networking.istio.io/") + version + "/namespaces/dev/virtualservices/httpgo"});
+  kubectl({"delete", "namespace", "dev"});
 }
 
 TEST_F(Installation, what_the_tables_refuse_the_server_refuses_too_and_what_has_no_effect_is_warned_about) {
-  install();
   const auto refused = [&](const std::string& spec) {
     const std::string head = "apiVersion: networking.istio.io/v1alpha3\nkind: Gateway\nmetadata: {name: a}\nspec:\n  ";
     return try_kubectl({"apply", "--dry-run=server", "-f", tools_.file("gateway.yaml", head + spec)}).err;
@@ -176,8 +190,6 @@ TEST_F(Installation, under_istio_s_name_the_seed_s_lines_run_and_what_is_missing
   const Answer profile = tools_.istioctl({"manifest", "generate", "--set", "image=" + image()});
   ASSERT_TRUE(profile.ok());
   const std::string file = tools_.file("profile.yaml", profile.out);
-  EXPECT_EQ(tools_.istioctl({"verify-install", "-f", file}).exit_code, 1);
-  ASSERT_TRUE(tools_.istioctl({"manifest", "apply", "--no-wait", "--set", "image=" + image()}).ok());
   EXPECT_EQ(count(tools_.istioctl({"verify-install", "-f", file}).out, ": missing\n"), 0u);
   kubectl({"-n", "weft-system", "delete", "pdb", "weft-control"});
   kubectl({"-n", "istio-system", "scale", "deployment", "istio-ingressgateway", "--replicas=2"});
@@ -193,7 +205,7 @@ TEST_F(Installation, under_istio_s_name_the_seed_s_lines_run_and_what_is_missing
   EXPECT_EQ(count(mended.out, ": missing\n") + count(mended.out, ": different\n"), 0u) << mended.out;
 }
 
-TEST_F(Installation, what_kubectl_applied_is_not_different_for_the_installer) {
+TEST_F(Untouched, what_kubectl_applied_is_not_different_for_the_installer) {
   const std::string file = tools_.file("profile.yaml", rendered_yaml(settings()));
   kubectl({"apply", "--server-side", "--force-conflicts", "-f", file});
   const Answer verified = tools_.weftctl({"verify-install", "-f", file});
@@ -201,7 +213,6 @@ TEST_F(Installation, what_kubectl_applied_is_not_different_for_the_installer) {
 }
 
 TEST_F(Installation, a_plan_names_the_fields_that_an_upgrade_would_change_and_changes_none) {
-  install();
   const Answer plan = tools_.weftctl({"upgrade", "--plan", "--set", "proxy.image=weft.local/weft:next"});
   ASSERT_TRUE(plan.ok()) << plan.err;
   EXPECT_NE(plan.out.find("daemonset.apps/weft-proxy in weft-system: would change"), std::string::npos) << plan.out;
@@ -212,7 +223,7 @@ TEST_F(Installation, a_plan_names_the_fields_that_an_upgrade_would_change_and_ch
             image());
 }
 
-TEST_F(Installation, a_deployment_of_another_mesh_is_a_conflict_and_then_nothing_is_applied) {
+TEST_F(Untouched, a_deployment_of_another_mesh_is_a_conflict_and_then_nothing_is_applied) {
   kubectl({"create", "namespace", "istio-system"});
   kubectl({"-n", "istio-system", "create", "deployment", "istio-ingressgateway", "--image=x", "--replicas=0"});
   const Answer answer = tools_.weftctl({"install", "--no-wait"});
@@ -222,7 +233,8 @@ TEST_F(Installation, a_deployment_of_another_mesh_is_a_conflict_and_then_nothing
   EXPECT_EQ(tools_.weftctl({"check", "--pre"}).exit_code, 1);
 }
 
-TEST_F(Installation, a_definition_and_a_namespace_of_another_are_accepted_and_stay_as_they_are) {
+TEST_F(Untouched, a_definition_and_a_namespace_of_another_are_accepted_and_stay_as_they_are) {
+  publish_root();
   kubectl({"create", "namespace", "istio-system"});
   Node crd;
   for (const CrdKind& kind : crd_kinds())
@@ -251,7 +263,7 @@ Answer admit(const Tools& tools, const std::string& kind, const std::string& nam
   return {};
 }
 
-TEST_F(Installation, pod_security_restricted_admits_gateway_and_control_and_not_the_agent) {
+TEST_F(Untouched, pod_security_restricted_admits_gateway_and_control_and_not_the_agent) {
   kubectl({"create", "namespace", "weft-install-test"});
   for (const char* mode : {"enforce", "warn"})
     kubectl({"label", "namespace", "weft-install-test", std::string("pod-security.kubernetes.io/") + mode + "=restricted"});
@@ -264,7 +276,6 @@ TEST_F(Installation, pod_security_restricted_admits_gateway_and_control_and_not_
 }
 
 TEST_F(Installation, accounts_may_what_they_need_and_no_more) {
-  install();
   const auto may = [&](const std::string& ns, const std::string& account, std::vector<std::string> words) {
     words.insert(words.begin(), {"auth", "can-i", "--as=system:serviceaccount:" + ns + ":" + account});
     return try_kubectl(std::move(words)).ok();
@@ -286,7 +297,6 @@ TEST_F(Installation, accounts_may_what_they_need_and_no_more) {
 
 // Server-side apply names the object in the path, so even "create" is bound to that name.
 TEST_F(Installation, control_may_make_its_own_secret_and_no_other) {
-  install();
   const auto apply_as_control = [&](const std::string& kind, const std::string& name) {
     const std::string object = "apiVersion: v1\nkind: " + kind + "\nmetadata: {name: " + name +
                                ", namespace: weft-system}\n";
@@ -302,8 +312,18 @@ TEST_F(Installation, control_may_make_its_own_secret_and_no_other) {
   EXPECT_FALSE(apply_as_control("ConfigMap", "other").ok());
 }
 
+TEST_F(Installation, version_names_every_part_and_tells_when_there_is_none) {
+  EXPECT_EQ(tools_.weftctl({"version", "--client"}).out.find("weft-control"), std::string::npos);
+  const Answer there = tools_.weftctl({"version"});
+  EXPECT_TRUE(there.ok());
+  for (const char* part : {"weftctl ", "weft-control ", "weft-agent ", "weft-proxy ", "istio-ingressgateway "})
+    EXPECT_NE(there.out.find(part), std::string::npos) << there.out;
+  const Answer nowhere = run({"env", "KUBECONFIG=/nonexistent", std::string(WEFT_BIN_DIR) + "/weftctl", "version"});
+  EXPECT_TRUE(nowhere.ok());
+  EXPECT_NE(nowhere.out.find("no cluster"), std::string::npos) << nowhere.out;
+}
+
 TEST_F(Installation, uninstall_takes_hooks_and_objects_away_and_keeps_what_users_have_put_in) {
-  install();
   kubectl({"create", "namespace", "weft-install-test"});
   kubectl({"-n", "weft-install-test", "apply", "-f",
            std::string(WEFT_SOURCE_DIR) + "/manifests/httpgo/httpgo-gateway.yaml"});
@@ -317,18 +337,6 @@ TEST_F(Installation, uninstall_takes_hooks_and_objects_away_and_keeps_what_users
   ASSERT_TRUE(purged.ok()) << purged.err;
   EXPECT_EQ(kubectl({"get", "crd", "-l", "app.kubernetes.io/part-of=weft", "-o", "name"}), "");
   EXPECT_EQ(kubectl({"get", "namespace", "istio-system", "--ignore-not-found"}), "");
-}
-
-TEST_F(Installation, version_names_every_part_and_tells_when_there_is_none) {
-  EXPECT_EQ(tools_.weftctl({"version", "--client"}).out.find("weft-control"), std::string::npos);
-  install();
-  const Answer there = tools_.weftctl({"version"});
-  EXPECT_TRUE(there.ok());
-  for (const char* part : {"weftctl ", "weft-control ", "weft-agent ", "weft-proxy ", "istio-ingressgateway "})
-    EXPECT_NE(there.out.find(part), std::string::npos) << there.out;
-  const Answer nowhere = run({"env", "KUBECONFIG=/nonexistent", std::string(WEFT_BIN_DIR) + "/weftctl", "version"});
-  EXPECT_TRUE(nowhere.ok());
-  EXPECT_NE(nowhere.out.find("no cluster"), std::string::npos) << nowhere.out;
 }
 
 }  // namespace
