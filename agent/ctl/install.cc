@@ -9,7 +9,6 @@
 #include <iterator>
 #include <memory>
 
-#include "agent/ctl/certs.h"
 #include "agent/ctl/install_commands.h"
 #include "agent/install/check.h"
 #include "agent/install/installer.h"
@@ -209,21 +208,6 @@ base::Status run_version(const InstallWords& words) {
     const auto& running = live->at({"spec", "template", "spec", "containers"}).items();
     fmt::print("{} {} ({})\n", name, live->at({"metadata", "labels", "app.kubernetes.io/version"}).as_string(),
                running.empty() ? "" : running.front().at({"image"}).as_string());
-  }
-  return {};
-}
-
-base::Status run_ready(InstallWords& words) {
-  TRY_ASSIGN(const auto reports, read_reports(words.status_dir));
-  words.exit_code = reports.empty() ? 1 : 0;
-  if (reports.empty()) fmt::print("no agent has reported yet\n");
-  for (const AgentReport& report : reports) {
-    if (report.content.is_object() && sandbox::bool_at(report.content, "ready")) continue;
-    words.exit_code = 1;
-    std::string why = report.problem;
-    for (const Json& reason : sandbox::list_at(report.content, "waitingFor"))
-      why += (why.empty() ? "" : "; ") + sandbox::scalar_text(reason);
-    fmt::print("{} is not ready: {}\n", report.name, why);
   }
   return {};
 }

@@ -99,10 +99,6 @@ void add_install_commands(CLI::App& app, InstallWords& words, Action& action) {
   add_life(app, words, action);
   add_manifest(app, words, action);
   add_questions(app, words, action);
-  // The probe of DaemonSet weft-agent.
-  auto* ready = app.add_subcommand("ready", "exit 0 if the agents that write to this directory are ready, for probes");
-  ready->add_option("--status-dir", words.status_dir, "where they write their reports")->required();
-  ready->callback([&] { action = [&] { return run_ready(words); }; });
 }
 
 }  // namespace weft::ctl

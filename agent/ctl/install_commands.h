@@ -1,5 +1,5 @@
 #pragma once
-// The command line of weft on Kubernetes: install, uninstall, upgrade, manifest, verify-install, check, version, ready.
+// The command line of weft on Kubernetes: install, uninstall, upgrade, manifest, verify-install, check, version.
 // The same under the name istioctl, with the words of Istio's own command (reference httpgo.md 2).
 #include <functional>
 #include <string>
@@ -18,7 +18,7 @@ struct InstallWords {
   std::vector<std::string> settings;  // --set
   std::vector<std::string> files;     // -f
   std::string kubeconfig, context;    // empty: as kubectl finds them
-  std::string output, status_dir;
+  std::string output;
   int timeout = 300;  // seconds
   bool yes = false;   // nothing is ever asked: for scripts written for Istio
   bool no_wait = false, plan = false, purge = false, force = false, pre = false, node = false, strict = false,
@@ -35,6 +35,5 @@ void add_install_commands(CLI::App& app, InstallWords& words, std::function<base
 [[nodiscard]] base::Status run_verify(InstallWords& words);
 [[nodiscard]] base::Status run_check(InstallWords& words);
 [[nodiscard]] base::Status run_version(const InstallWords& words);
-[[nodiscard]] base::Status run_ready(InstallWords& words);
 
 }  // namespace weft::ctl

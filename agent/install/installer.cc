@@ -16,7 +16,6 @@ using objects::Node;
 using base::Nanos;
 
 constexpr Nanos kBetweenLooks = std::chrono::milliseconds(250);
-constexpr Nanos kRootLimit = std::chrono::seconds(60);
 constexpr size_t kMostDetails = 20;  // lines about one object
 
 std::string_view kind_of(const Node& object) {
@@ -45,10 +44,6 @@ std::string missing_versions(const Node& ours, const Node& theirs) {
     if (!there) out += (out.empty() ? "" : ", ") + version.at({"name"}).as_string();
   }
   return out;
-}
-
-bool is_deployed_before_root(const Node& object) {
-  return kind_of(object) == "Deployment" && object.at({"metadata", "name"}).as_string() == "weft-control";
 }
 
 }  // namespace
@@ -104,19 +99,9 @@ base::Status Installer::apply_one(const Node& object) {
   return {};
 }
 
-void Installer::wait_for_root() {
-  const auto there = [&] { return cluster_.read("v1", "ConfigMap", "weft-system", "weft-ca-root").has_value(); };
-  if (there()) return;
-  say_("waiting for the root of the certificate authority (configmap/weft-ca-root)");
-  if (!wait(kRootLimit, there)) say_("  it is not there yet: going on, the agents wait for it");
-}
-
 base::Status Installer::apply(const std::vector<Node>& objects) {
   TRY(find_conflicts(objects));
-  for (const Node& object : objects) {
-    TRY(apply_one(object));
-    if (is_deployed_before_root(object)) wait_for_root();
-  }
+  for (const Node& object : objects) TRY(apply_one(object));
   return {};
 }
 

@@ -34,8 +34,7 @@ class Installer {
       : cluster_(cluster), clock_(clock), say_(std::move(say)) {}
 
   // In order. Definitions and namespace istio-system that others have made are left as they are; anything else of
-  // others is a conflict, and then nothing is applied. Between control and the node's parts it waits, for a while, for
-  // the root of the CA, which they would otherwise learn of a minute late.
+  // others is a conflict, and then nothing is applied.
   base::Status apply(const std::vector<objects::Node>& objects);
   // kTimeout names every object that is not ready, with what its pods say.
   base::Status wait_ready(const std::vector<objects::Node>& objects, base::Nanos limit);
@@ -49,7 +48,6 @@ class Installer {
  private:
   base::Status find_conflicts(const std::vector<objects::Node>& objects);
   base::Status apply_one(const objects::Node& object);
-  void wait_for_root();
   base::Result<bool> compare_one(const objects::Node& object, bool ready, std::vector<Trouble>& troubles);
   std::vector<std::string> troubles_of_pods(const objects::Node& workload);
   base::Status clean_nodes(const Settings& settings);

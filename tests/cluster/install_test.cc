@@ -79,26 +79,16 @@ class Tools {
 void remove_all() {
   const std::string ours = "app.kubernetes.io/part-of=weft";
   for (const char* kind : {"clusterrole", "clusterrolebinding", "crd"})
-    kubectl({"delete", kind, "-l", ours, "--ignore-not-found"});
+    kubectl({"delete", kind, "-l", ours, "--ignore-not-found", "--wait=false"});
   kubectl({"delete", "namespace", "weft-system", "istio-system", "dev", "weft-install-test", "--ignore-not-found"});
-}
-
-// What control makes when it runs; the installer waits for it otherwise.
-void publish_root() {
-  kubectl({"create", "namespace", "weft-system"});
-  kubectl({"-n", "weft-system", "create", "configmap", "weft-ca-root", "--from-literal=root-cert.pem=x"});
+  const auto gone = [&] { return kubectl({"get", "crd", "-l", ours, "-o", "name"}).empty(); };
+  EXPECT_TRUE(test::eventually(gone, std::chrono::seconds(60))) << kubectl({"get", "crd", "-l", ours, "-o", "yaml"});
 }
 
 size_t count(const std::string& text, const std::string& word) {
   size_t found = 0;
   for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) ++found;
   return found;
-}
-
-void publish_and_install(const Tools& tools) {
-  publish_root();
-  const Answer answer = tools.weftctl({"install", "--no-wait", "--set", "image=" + image()});
-  ASSERT_TRUE(answer.ok()) << answer.err << answer.out;
 }
 
 // A cluster that weft was never in.
@@ -115,10 +105,7 @@ class Untouched : public testing::Test {
 // One installation for all of these, whole again before each. The last of them removes it.
 class Installation : public testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    remove_all();
-    publish_and_install(Tools());
-  }
+  static void SetUpTestSuite() { remove_all(); }
   static void TearDownTestSuite() { remove_all(); }
   void SetUp() override {
     const Answer answer = tools_.weftctl({"install", "--no-wait", "--set", "image=" + image()});
@@ -234,7 +221,6 @@ TEST_F(Untouched, a_deployment_of_another_mesh_is_a_conflict_and_then_nothing_is
 }
 
 TEST_F(Untouched, a_definition_and_a_namespace_of_another_are_accepted_and_stay_as_they_are) {
-  publish_root();
   kubectl({"create", "namespace", "istio-system"});
   Node crd;
   for (const CrdKind& kind : crd_kinds())

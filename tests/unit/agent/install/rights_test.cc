@@ -168,16 +168,17 @@ Grants with(Grants grants, const Grants& more) {
   return grants;
 }
 
-const Grants kEvents = {{"||events|", {"create", "patch"}}, {"|events.k8s.io|events|", {"create", "patch"}}};
+const Grants kEvents = {{"|events.k8s.io|events|", {"create", "patch"}}};
 
 TEST(Rights, the_agent_reads_and_says_what_became_of_its_pods) {
   const auto objects = read_again(rendered_yaml(plain_settings()));
-  EXPECT_EQ(grants_of(objects, "weft-agent"), with(with(reading(), kEvents), {{"||pods/status|", {"patch"}}}));
+  EXPECT_EQ(grants_of(objects, "weft-agent"), with(with(reading(), kEvents), {{"||pods/status|", {"patch"}},
+                                            {"weft-system||configmaps|weft-ca-root", {"get", "list", "watch"}}}));
 }
 
-TEST(Rights, control_writes_statuses_and_three_objects_that_have_a_name) {
+TEST(Rights, control_writes_statuses_and_the_objects_that_have_a_name) {
   const auto objects = read_again(rendered_yaml(plain_settings()));
-  const Words own{"create", "get", "patch", "update"};
+  const Words own{"create", "get", "patch"};
   const Grants wanted = {{"|authentication.k8s.io|tokenreviews|", {"create"}},
                          {"|networking.istio.io|destinationrules/status|", {"patch"}},
                          {"|networking.istio.io|gateways/status|", {"patch"}},
@@ -185,8 +186,9 @@ TEST(Rights, control_writes_statuses_and_three_objects_that_have_a_name) {
                          {"|security.istio.io|authorizationpolicies/status|", {"patch"}},
                          {"|security.istio.io|peerauthentications/status|", {"patch"}},
                          {"weft-system||secrets|weft-ca", own},
+                         {"weft-system||secrets|cacerts", {"get"}},
                          {"weft-system||configmaps|weft-ca-root", own},
-                         {"weft-system|coordination.k8s.io|leases|weft-control", {"get", "patch", "update"}},
+                         {"weft-system|coordination.k8s.io|leases|weft-control", {"get", "update"}},
                          {"weft-system|coordination.k8s.io|leases|", {"create"}},
                          {"istio-system||configmaps|weft-ca-root", own}};
   EXPECT_EQ(grants_of(objects, "weft-control"), with(with(reading(), kEvents), wanted));
@@ -194,7 +196,8 @@ TEST(Rights, control_writes_statuses_and_three_objects_that_have_a_name) {
 
 TEST(Rights, the_gateway_only_reads_and_the_proxy_has_none) {
   const auto objects = read_again(rendered_yaml(plain_settings()));
-  EXPECT_EQ(grants_of(objects, "istio-ingressgateway"), reading());
+  EXPECT_EQ(grants_of(objects, "istio-ingressgateway"),
+            with(reading(), {{"istio-system||configmaps|weft-ca-root", {"get", "list", "watch"}}}));
   EXPECT_EQ(grants_of(objects, "weft-proxy"), Grants{});
 }
 
