@@ -134,8 +134,9 @@ base::Nanos ListWatch::on_end(const std::optional<base::Error>& failure, Instant
   }
   if (failure) {
     if (failure->kind == ErrorKind::kInvalid) count(counters_.malformed);
-    // The connection is suspect unless it was the text that we did not like.
-    fresh_ = failure->kind != ErrorKind::kInvalid && failure->kind != ErrorKind::kLimit;
+    // A connection that broke is gone; one that only hangs would be used again. Not asked for else: all reflectors
+    // would come back with a connection each.
+    fresh_ = failure->kind == ErrorKind::kTimeout;
     return failed(ApiError(*failure), now);
   }
   if (code_ != 200) return failed(api_error("GET " + spec_.resource.path(spec_.ns), code_, body_, retry_after_), now);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/mount.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -28,7 +29,8 @@ void ApiServers::up() {
   const char* home = std::getenv("WEFT_KUBE_HOME");
   home_ = home ? home : "";
   ASSERT_FALSE(home_.empty()) << "WEFT_KUBE_HOME must name the folder of Kubernetes' programs: scripts/cluster build";
-  ASSERT_EQ(unshare(CLONE_NEWNET), 0) << "needs root";
+  ASSERT_EQ(unshare(CLONE_NEWNET | CLONE_NEWNS), 0) << "needs root";
+  ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
   must({"ip", "link", "set", "lo", "up"});
   must({"ip", "addr", "add", std::string(kUnnamedAddress) + "/32", "dev", "lo"});
   make_certificates();

@@ -1,5 +1,5 @@
 #pragma once
-// A store and two API servers over it, real ones, in a network namespace of this process's own: no node, no controller.
+// A store and two API servers over it, real ones, in network and mount namespaces of this process's own: no node, no controller.
 // What one server misses while it is down, the other can bring about.
 #include <memory>
 #include <string>
@@ -18,7 +18,7 @@ class ApiServers {
   // In the certificate: DNS:kubernetes, IP:127.0.0.1. The servers listen on this address as well.
   static constexpr const char* kUnnamedAddress = "10.99.0.1";
 
-  // Moves this process into a network namespace of its own; up when both servers are ready. Says why not by failing
+  // Moves this process into namespaces of its own; up when both servers are ready. Says why not by failing
   // the test.
   ApiServers();
 

@@ -1,6 +1,10 @@
 // Requests, reviews, election and Events of agent/kube against real API servers.
+#include <sys/mount.h>
+
 #include <csignal>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "agent/kube/discovery.h"
 #include "agent/kube/events.h"
@@ -34,17 +38,27 @@ TEST_F(KubeTest, the_server_is_known_by_the_authority_of_the_kubeconfig_alone) {
 }
 
 TEST_F(KubeTest, roots_of_the_system_do_not_count_where_an_authority_is_named) {
-  // The test's CA becomes one of the system's for libcurl; the kubeconfig names another.
-  const test::ScratchDir dir;
-  const auto other = test::run({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-                                "-nodes", "-days", "2", "-subj", "/CN=other", "-keyout", dir / "key", "-out", dir / "crt"});
-  ASSERT_TRUE(other.ok()) << other.err;
-  Config config = servers_.config(ApiServers::kFirst);
-  config.authority = {.data = {}, .file = dir / "crt"};
-  const auto made = Client::create(config, clock);
-  const auto answer = (*made)->exchange({.path = "/version"});
-  ASSERT_FALSE(answer);
-  EXPECT_EQ(answer.error().kind, base::ErrorKind::kUntrusted) << answer.error().what;
+  // For this process alone (its mounts are its own) the CA of the server becomes one of the system's.
+  const test::ScratchDir roots, other;
+  for (const char* name : {"/ca-certificates.crt", "/one.crt"})
+    std::filesystem::copy_file(servers_.ca_file(), roots.path() + name);
+  ASSERT_TRUE(test::run({"openssl", "rehash", roots.path()}).ok());
+  ASSERT_TRUE(test::run({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                         "-days", "2", "-subj", "/CN=other", "-keyout", other / "key", "-out", other / "crt"}).ok());
+  ASSERT_EQ(mount(roots.path().c_str(), "/etc/ssl/certs", nullptr, MS_BIND, nullptr), 0);
+  const auto ask = [&](const Pem& authority) -> std::string {
+    Config config = servers_.config(ApiServers::kFirst);
+    config.authority = authority;
+    const auto made = Client::create(config, clock);
+    const auto answer = (*made)->exchange({.path = "/version"});
+    return answer ? "good" : std::string(base::name_of(answer.error().kind));
+  };
+  EXPECT_EQ(ask({}), "good") << "nobody named: the system's count";
+  EXPECT_EQ(ask({.data = {}, .file = other / "crt"}), base::name_of(base::ErrorKind::kUntrusted));
+  std::ifstream pem(other / "crt");
+  EXPECT_EQ(ask({.data = std::string(std::istreambuf_iterator<char>(pem), {}), .file = {}}),
+            base::name_of(base::ErrorKind::kUntrusted));
+  EXPECT_EQ(umount("/etc/ssl/certs"), 0);
 }
 
 TEST_F(KubeTest, a_server_name_of_the_kubeconfig_is_what_the_certificate_has_to_bear) {

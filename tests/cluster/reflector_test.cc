@@ -36,6 +36,13 @@ struct ReflectorTest : KubeTest {
     servers_.start(ApiServers::kFirst);
     ASSERT_TRUE(eventually([&] { return servers_.ready(ApiServers::kFirst); }, 60s));
   }
+  static size_t connections_of_ours() {
+    const auto all = test::run({"ss", "-Htnp", "state", "established", "dport", "=", ":6443"});
+    const std::string pid = fmt::format("pid={},", getpid());
+    size_t count = 0;
+    for (size_t at = all.out.find(pid); at != std::string::npos; at = all.out.find(pid, at + 1)) ++count;
+    return count;
+  }
   const Resource maps = resource("v1", "ConfigMap");
 };
 
@@ -76,11 +83,12 @@ TEST_F(ReflectorTest, many_share_one_connection) {
   const auto reflectors = reflect(all);
   for (const auto& mirror : mirrors)
     EXPECT_TRUE(eventually([&] { return mirror->state().phase == ReflectorPhase::kWatching; })) << mirror->state().why;
-  const auto mine = test::run({"ss", "-Htnp", "state", "established", "dport", "=", ":6443"});
-  const std::string pid = fmt::format("pid={},", getpid());
-  size_t connections = 0;
-  for (size_t at = mine.out.find(pid); at != std::string::npos; at = mine.out.find(pid, at + 1)) ++connections;
-  EXPECT_EQ(connections, 1u) << mine.out;
+  EXPECT_EQ(connections_of_ours(), 1u);
+  servers_.kill(ApiServers::kFirst);
+  restart_first();
+  for (const auto& mirror : mirrors)
+    EXPECT_TRUE(eventually([&] { return mirror->state().phase == ReflectorPhase::kWatching; }, 60s)) << mirror->state().why;
+  EXPECT_EQ(connections_of_ours(), 1u) << "also after it was away";
 }
 
 TEST_F(ReflectorTest, a_server_that_comes_back_without_the_past_is_listed_anew_and_what_vanished_is_told) {

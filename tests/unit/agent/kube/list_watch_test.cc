@@ -157,13 +157,15 @@ TEST_F(ListWatchTest, while_the_server_is_away_what_was_told_is_kept_and_the_wai
   EXPECT_LT(cut(), 2 * limits.backoff_first) << "it worked until just now";
 }
 
-TEST_F(ListWatchTest, after_silence_or_a_lost_connection_a_new_connection_is_asked_for) {
+TEST_F(ListWatchTest, after_silence_a_new_connection_is_asked_for_and_after_a_broken_one_the_shared_one_will_do) {
   sync({}, 9);
   EXPECT_FALSE(core.ask().fresh);
-  cut();
+  core.on_end(base::Error{.kind = base::ErrorKind::kTimeout, .what = "silence"}, clock.now());
   EXPECT_TRUE(core.ask().fresh);
+  cut();
+  EXPECT_FALSE(core.ask().fresh);
   answer(503, "");
-  EXPECT_FALSE(core.ask().fresh) << "it answered";
+  EXPECT_FALSE(core.ask().fresh);
 }
 
 TEST_F(ListWatchTest, retry_after_of_a_busy_server_is_kept_to) {
