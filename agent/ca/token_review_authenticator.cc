@@ -17,7 +17,8 @@ constexpr size_t kMaxUid = 128;
 // Three parts of base64url: what is anything else costs the API server no question.
 bool looks_like_jwt(std::string_view token) {
   const auto good = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
   };
   return std::ranges::all_of(token, good) && std::ranges::count(token, '.') == 2 && !token.starts_with('.');
 }
@@ -25,13 +26,16 @@ bool looks_like_jwt(std::string_view token) {
 }  // namespace
 
 Judged<Caller> caller_of(const kube::TokenVerdict& verdict) {
-  if (!verdict.authenticated) return refuse(Reason::kTokenRefused, "the API server says: " + verdict.error.substr(0, 200));
+  if (!verdict.authenticated)
+    return refuse(Reason::kTokenRefused, "the API server says: " + verdict.error.substr(0, 200));
   // Another authenticator of the server may use such a name; the group is given to service accounts alone.
-  if (!verdict.username.starts_with(kAccount) || std::ranges::find(verdict.groups, kAccountsGroup) == verdict.groups.end())
+  if (!verdict.username.starts_with(kAccount) ||
+      std::ranges::find(verdict.groups, kAccountsGroup) == verdict.groups.end())
     return refuse(Reason::kTokenClaims, "no service account");
   const std::string_view who = std::string_view(verdict.username).substr(kAccount.size());
   const size_t colon = who.find(':');
-  if (colon == std::string_view::npos) return refuse(Reason::kTokenClaims, "a service account without a name");
+  if (colon == std::string_view::npos)
+    return refuse(Reason::kTokenClaims, "a service account without a name");
   Caller caller{.ns = std::string(who.substr(0, colon)),
                 .service_account = std::string(who.substr(colon + 1)),
                 .pod = verdict.pod_name(),
@@ -53,7 +57,8 @@ Judged<Caller> TokenReviewAuthenticator::authenticate(std::string_view token, st
   if (token.size() > kMaxToken || !looks_like_jwt(token)) return refuse(Reason::kTokenMalformed, "no JWT");
   const std::string audiences[] = {options_.audience};
   const auto verdict = reviewer_.review(token, audiences);
-  if (!verdict) return refuse(Reason::kNotReady, "nobody can be asked about the token: " + verdict.error().what);
+  if (!verdict)
+    return refuse(Reason::kNotReady, "nobody can be asked about the token: " + verdict.error().what);
   return caller_of(*verdict);
 }
 

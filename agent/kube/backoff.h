@@ -12,7 +12,9 @@ namespace weft::kube {
 class Spread {
  public:
   explicit Spread(uint64_t seed) : engine_(seed) {}
-  static uint64_t random_seed() { return (static_cast<uint64_t>(std::random_device()()) << 32) ^ std::random_device()(); }
+  static uint64_t random_seed() {
+    return (static_cast<uint64_t>(std::random_device()()) << 32) ^ std::random_device()();
+  }
   // [low, high)
   base::Nanos between(base::Nanos low, base::Nanos high) {
     if (high <= low) return low;
@@ -34,7 +36,8 @@ class Backoff {
     const base::Nanos base = std::min(first_ * (int64_t{1} << std::min(failures_, 20)), most_);
     ++failures_;
     const base::Nanos floor = std::min(asked, kMostAsked);
-    return std::max(spread_.between(base, 2 * base), floor > base::Nanos(0) ? spread_.between(floor, floor + base) : floor);
+    return std::max(spread_.between(base, 2 * base),
+                    floor > base::Nanos(0) ? spread_.between(floor, floor + base) : floor);
   }
   void reset() { failures_ = 0; }
   [[nodiscard]] int failures() const { return failures_; }

@@ -148,16 +148,19 @@ ApiResult<Client::Answer> Client::once(const Request& request, Nanos left) {
   TRY_ASSIGN(const std::string token, token_.current());
   auto handle = borrow();
   CURL* easy = handle->easy.get();
-  if (!easy) return std::unexpected(ApiError(base::Error{.kind = ErrorKind::kLimit, .what = "no memory for a request"}));
+  if (!easy)
+    return std::unexpected(
+        ApiError(base::Error{.kind = ErrorKind::kLimit, .what = "no memory for a request"}));
   load(*handle, request, token, left);
   counters_.requests.fetch_add(1, std::memory_order_relaxed);
   const CURLcode code = curl_easy_perform(easy);
   counters_.bytes.fetch_add(handle->body.size(), std::memory_order_relaxed);
   if (code != CURLE_OK) {
-    base::Error error = transport_error(fmt::format("{} {}", request.method, target_->url(request.path)), easy, code,
-                                        handle->text);
+    base::Error error = transport_error(fmt::format("{} {}", request.method, target_->url(request.path)),
+                                        easy, code, handle->text);
     if (code == CURLE_WRITE_ERROR)
-      error.what = fmt::format("{} {}: the answer is longer than {} bytes", request.method, request.path, handle->most);
+      error.what = fmt::format("{} {}: the answer is longer than {} bytes", request.method, request.path,
+                               handle->most);
     give_back(std::move(handle));
     return std::unexpected(ApiError(std::move(error)));
   }
@@ -174,7 +177,8 @@ ApiResult<std::string> Client::exchange(const Request& request) {
   Backoff backoff(std::chrono::milliseconds(200), std::chrono::seconds(5), Spread::random_seed());
   bool token_renewed = false;
   while (true) {
-    if (stopped_) return std::unexpected(ApiError(base::Error{.kind = ErrorKind::kClosed, .what = "stopping"}));
+    if (stopped_)
+      return std::unexpected(ApiError(base::Error{.kind = ErrorKind::kClosed, .what = "stopping"}));
     auto answer = once(request, deadline - clock_.now());
     if (!answer) {
       counters_.failures.fetch_add(1, std::memory_order_relaxed);
@@ -191,7 +195,8 @@ ApiResult<std::string> Client::exchange(const Request& request) {
                        backoff.failures() <= request.limits.retries && clock_.now() + wait < deadline;
     if (!again) {
       counters_.refusals.fetch_add(1, std::memory_order_relaxed);
-      return std::unexpected(api_error(request.method + " " + request.path, answer->code, answer->body, answer->retry_after));
+      return std::unexpected(
+          api_error(request.method + " " + request.path, answer->code, answer->body, answer->retry_after));
     }
     counters_.retries.fetch_add(1, std::memory_order_relaxed);
     if (!pause(wait)) continue;  // stopped: said at the top
@@ -238,8 +243,11 @@ ApiResult<std::string> Client::list(const Resource& resource, const ListOptions&
 
 ApiResult<Node> Client::create_object(const Resource& resource, std::string_view ns, const Node& object,
                                       const WriteOptions& options, const RequestLimits& limits) {
-  Request request{.method = "POST", .path = resource.path(ns), .content_type = "application/json",
-                  .body = objects::to_json(object, 0), .limits = limits};
+  Request request{.method = "POST",
+                  .path = resource.path(ns),
+                  .content_type = "application/json",
+                  .body = objects::to_json(object, 0),
+                  .limits = limits};
   if (resource.namespaced) TRY(check_name({std::string(ns), "new"}, true));
   if (!options.subresource.empty()) {
     const ObjectName name = name_of(object);
@@ -255,8 +263,11 @@ ApiResult<Node> Client::replace(const Resource& resource, const Node& object, co
                                 const RequestLimits& limits) {
   const ObjectName name = name_of(object);
   TRY(check_name(name, resource.namespaced));
-  Request request{.method = "PUT", .path = resource.path(name.ns, name.name, options.subresource),
-                  .content_type = "application/json", .body = objects::to_json(object, 0), .limits = limits};
+  Request request{.method = "PUT",
+                  .path = resource.path(name.ns, name.name, options.subresource),
+                  .content_type = "application/json",
+                  .body = objects::to_json(object, 0),
+                  .limits = limits};
   add_query(request.path, "fieldManager", options.manager);
   add_query(request.path, "dryRun", options.dry_run ? "All" : "");
   return exchange_json(request);
@@ -267,9 +278,13 @@ ApiResult<Node> Client::apply(const Resource& resource, const Node& object, cons
   const ObjectName name = name_of(object);
   TRY(check_name(name, resource.namespaced));
   if (options.manager.empty())
-    return std::unexpected(ApiError(base::Error{.kind = ErrorKind::kInvalid, .what = "apply needs a field manager"}));
-  Request request{.method = "PATCH", .path = resource.path(name.ns, name.name, options.subresource),
-                  .content_type = "application/apply-patch+yaml", .body = objects::to_json(object, 0), .limits = limits};
+    return std::unexpected(
+        ApiError(base::Error{.kind = ErrorKind::kInvalid, .what = "apply needs a field manager"}));
+  Request request{.method = "PATCH",
+                  .path = resource.path(name.ns, name.name, options.subresource),
+                  .content_type = "application/apply-patch+yaml",
+                  .body = objects::to_json(object, 0),
+                  .limits = limits};
   add_query(request.path, "fieldManager", options.manager);
   add_query(request.path, "force", options.force ? "true" : "");
   add_query(request.path, "dryRun", options.dry_run ? "All" : "");
@@ -278,10 +293,14 @@ ApiResult<Node> Client::apply(const Resource& resource, const Node& object, cons
 }
 
 ApiResult<Node> Client::merge_patch(const Resource& resource, std::string_view ns, std::string_view name,
-                                    const Node& patch, const WriteOptions& options, const RequestLimits& limits) {
+                                    const Node& patch, const WriteOptions& options,
+                                    const RequestLimits& limits) {
   TRY(check_name({std::string(ns), std::string(name)}, resource.namespaced));
-  Request request{.method = "PATCH", .path = resource.path(ns, name, options.subresource),
-                  .content_type = "application/merge-patch+json", .body = objects::to_json(patch, 0), .limits = limits};
+  Request request{.method = "PATCH",
+                  .path = resource.path(ns, name, options.subresource),
+                  .content_type = "application/merge-patch+json",
+                  .body = objects::to_json(patch, 0),
+                  .limits = limits};
   add_query(request.path, "fieldManager", options.manager);
   add_query(request.path, "dryRun", options.dry_run ? "All" : "");
   return exchange_json(request);
@@ -296,8 +315,11 @@ ApiResult<Node> Client::remove(const Resource& resource, std::string_view ns, st
   if (!options.propagation.empty()) body.set("propagationPolicy", Node::string(options.propagation));
   if (!options.uid.empty()) body["preconditions"].set("uid", Node::string(options.uid));
   if (options.dry_run) body["dryRun"].append(Node::string("All"));
-  return exchange_json({.method = "DELETE", .path = resource.path(ns, name), .content_type = "application/json",
-                        .body = objects::to_json(body, 0), .limits = limits});
+  return exchange_json({.method = "DELETE",
+                        .path = resource.path(ns, name),
+                        .content_type = "application/json",
+                        .body = objects::to_json(body, 0),
+                        .limits = limits});
 }
 
 }  // namespace weft::kube

@@ -55,7 +55,8 @@ base::Result<Config> in_cluster(const InClusterPlace& place) {
   config.origin = "in-cluster";
   for (const std::string& file : {config.token_file, config.authority.file})
     if (!file_exists(file))
-      return base::fail(ErrorKind::kNotFound, file + " is missing: does the pod have automountServiceAccountToken: false?");
+      return base::fail(ErrorKind::kNotFound,
+                        file + " is missing: does the pod have automountServiceAccountToken: false?");
   if (const auto ns = read_file(place.directory + "/namespace", 256)) config.ns = trimmed(ns->text);
   return config;
 }
@@ -78,9 +79,10 @@ base::Result<Config> find_config(const std::string& flag, std::string_view conte
   }
   auto pod = in_cluster();
   if (pod || pod.error().kind != ErrorKind::kNotFound) return pod;
-  return base::fail(ErrorKind::kNotFound,
-                    fmt::format("no kubeconfig: looked at{} {}; name one with --kubeconfig",
-                                looked.empty() ? " $KUBECONFIG (not set)," : looked.substr(1) + ";", pod.error().what));
+  return base::fail(
+      ErrorKind::kNotFound,
+      fmt::format("no kubeconfig: looked at{} {}; name one with --kubeconfig",
+                  looked.empty() ? " $KUBECONFIG (not set)," : looked.substr(1) + ";", pod.error().what));
 }
 
 TokenSource::TokenSource(const Config& config, const base::Clock& clock)

@@ -23,8 +23,11 @@ std::vector<Resource> read_resource_list(const Node& list, std::string_view api_
   for (const Node& item : list.at({"resources"}).items()) {
     const std::string& plural = item.at({"name"}).as_string();
     if (plural.empty() || plural.contains('/')) continue;  // a subresource
-    out.push_back({.group = gv.group, .version = gv.version, .plural = plural,
-                   .kind = item.at({"kind"}).as_string(), .namespaced = item.at({"namespaced"}).as_bool()});
+    out.push_back({.group = gv.group,
+                   .version = gv.version,
+                   .plural = plural,
+                   .kind = item.at({"kind"}).as_string(),
+                   .namespaced = item.at({"namespaced"}).as_bool()});
   }
   return out;
 }
@@ -64,8 +67,9 @@ ApiResult<std::vector<Resource>> Discovery::resources(std::string_view api_versi
     if (const auto found = seen_.find(api_version); found != seen_.end()) return found->second;
   }
   const GroupVersion gv = split_api_version(api_version);
-  const std::string path = gv.group.empty() ? "/api/" + percent_encode(gv.version)
-                                            : fmt::format("/apis/{}/{}", percent_encode(gv.group), percent_encode(gv.version));
+  const std::string path =
+      gv.group.empty() ? "/api/" + percent_encode(gv.version)
+                       : fmt::format("/apis/{}/{}", percent_encode(gv.group), percent_encode(gv.version));
   const auto answer = client_.exchange_json({.path = path});
   if (!answer) return std::unexpected(answer.error());
   std::vector<Resource> out = read_resource_list(*answer, api_version);

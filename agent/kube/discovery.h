@@ -24,8 +24,8 @@ class Discovery {
   [[nodiscard]] ApiResult<ServerVersion> server_version();
   // Versions of a group, the preferred one first. not_found(): no such group.
   [[nodiscard]] ApiResult<std::vector<std::string>> versions(std::string_view group);
-  // The resource of an object's apiVersion and kind: the server's own word, for kinds that known_resource() does not
-  // have too. not_found(): no such kind is served, for instance because its CRD is not there yet.
+  // The resource of an object's apiVersion and kind: the server's own word, for kinds that known_resource()
+  // does not have too. not_found(): no such kind is served, for instance because its CRD is not there yet.
   [[nodiscard]] ApiResult<Resource> resource(std::string_view api_version, std::string_view kind);
   // All resources of "apps/v1", without subresources.
   [[nodiscard]] ApiResult<std::vector<Resource>> resources(std::string_view api_version);
@@ -39,7 +39,8 @@ class Discovery {
 };
 
 // Answers of the server, read. Pure.
-[[nodiscard]] std::vector<Resource> read_resource_list(const objects::Node& list, std::string_view api_version);
+[[nodiscard]] std::vector<Resource> read_resource_list(const objects::Node& list,
+                                                       std::string_view api_version);
 [[nodiscard]] std::vector<std::string> read_group_versions(const objects::Node& group);
 [[nodiscard]] ServerVersion read_version(const objects::Node& version);
 

@@ -12,7 +12,8 @@ namespace {
 
 using base::ErrorKind;
 
-// A server whose machine is gone is given up after this, also while nothing is sent (keep-alive probes count).
+// A server whose machine is gone is given up after this, also while nothing is sent (keep-alive probes
+// count).
 constexpr unsigned kUserTimeoutMs = 30'000;
 
 int on_socket(void*, curl_socket_t fd, curlsocktype) {
@@ -68,7 +69,8 @@ base::Result<std::unique_ptr<Target>> Target::create(const Config& config) {
   const std::string host = good ? part_of(url.get(), CURLUPART_HOST) : "";
   const std::string port = good ? part_of(url.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT) : "";
   if (host.empty() || port.empty() || part_of(url.get(), CURLUPART_SCHEME) != "https")
-    return base::fail(ErrorKind::kInvalid, fmt::format("\"{}\" is no https:// address of an API server", config.server));
+    return base::fail(ErrorKind::kInvalid,
+                      fmt::format("\"{}\" is no https:// address of an API server", config.server));
   std::string prefix = part_of(url.get(), CURLUPART_PATH);
   while (prefix.ends_with('/')) prefix.pop_back();
   auto target = std::make_unique<Target>();
@@ -114,7 +116,8 @@ base::Error transport_error(const std::string& what, CURL* easy, CURLcode code, 
   base::Error error;
   error.kind = kind_of(code);
   error.side = base::Side::kDestination;
-  // The number may be left from an earlier attempt (of the other address family); it says something here only.
+  // The number may be left from an earlier attempt (of the other address family); it says something here
+  // only.
   if (code == CURLE_COULDNT_CONNECT) error.sys_errno = static_cast<int>(system);
   error.what = fmt::format("{}: {}", what, text && *text ? text : curl_easy_strerror(code));
   return error;

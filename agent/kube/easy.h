@@ -1,5 +1,6 @@
 #pragma once
-// What requests by hand and reflectors have in common: a libcurl handle that verifies the server and proves us.
+// What requests by hand and reflectors have in common: a libcurl handle that verifies the server and proves
+// us.
 #include <curl/curl.h>
 
 #include <memory>
@@ -33,8 +34,8 @@ class HeaderLines {
   curl_slist* list_ = nullptr;
 };
 
-// A server's address, taken apart once. With tls_server_name the URL carries that name (curl takes SNI, the name to
-// verify and Host from there) and `connect_to` leads to the real address.
+// A server's address, taken apart once. With tls_server_name the URL carries that name (curl takes SNI, the
+// name to verify and Host from there) and `connect_to` leads to the real address.
 class Target {
  public:
   // kInvalid: the address is none.
@@ -49,11 +50,12 @@ class Target {
 
 // Once in a process, before any other call of libcurl here.
 void init_curl();
-// Everything but the request itself. `http2`: many transfers share a connection. Target and Config must outlive the
-// transfers.
+// Everything but the request itself. `http2`: many transfers share a connection. Target and Config must
+// outlive the transfers.
 void prepare(CURL* easy, const Config& config, const Target& target, bool http2);
 // Why no answer came. `text`: CURLOPT_ERRORBUFFER.
-[[nodiscard]] base::Error transport_error(const std::string& what, CURL* easy, CURLcode code, const char* text);
+[[nodiscard]] base::Error transport_error(const std::string& what, CURL* easy, CURLcode code,
+                                          const char* text);
 // Retry-After of the answer, if it has one.
 [[nodiscard]] base::Nanos retry_after_of(CURL* easy);
 

@@ -57,8 +57,8 @@ ApiError api_error(std::string_view what, int code, std::string_view body, base:
   } else {
     error.message = first_words(body);
   }
-  error.what = fmt::format("{}: the API server answers {}{}{}: {}", what, code, error.reason.empty() ? "" : " ",
-                           error.reason, error.message);
+  error.what = fmt::format("{}: the API server answers {}{}{}: {}", what, code,
+                           error.reason.empty() ? "" : " ", error.reason, error.message);
   return error;
 }
 

@@ -10,14 +10,15 @@
 
 namespace weft::kube {
 
-// An Error that keeps the server's Status (meta/v1). It turns into a plain base::Error wherever one is returned, so TRY
-// works in functions that return base::Result.
+// An Error that keeps the server's Status (meta/v1). It turns into a plain base::Error wherever one is
+// returned, so TRY works in functions that return base::Result.
 struct ApiError : base::Error {
   ApiError() = default;
-  ApiError(base::Error error) : base::Error(std::move(error)) {}  // NOLINT: implicit, for TRY the other way round
+  ApiError(base::Error error)
+      : base::Error(std::move(error)) {}  // NOLINT: implicit, for TRY the other way round
 
-  int code = 0;         // of HTTP; 0: no answer came, or none that can be read
-  std::string reason;   // "NotFound", "AlreadyExists", "Conflict", "Expired", "Forbidden" ...; empty: not said
+  int code = 0;        // of HTTP; 0: no answer came, or none that can be read
+  std::string reason;  // "NotFound", "AlreadyExists", "Conflict", "Expired", "Forbidden" ...; empty: not said
   std::string message;  // the server's words, clipped
   base::Nanos retry_after{0};
 
@@ -32,7 +33,9 @@ struct ApiError : base::Error {
 template <typename T>
 using ApiResult = std::expected<T, ApiError>;
 
-// From the answer to `what` ("GET /api/v1/pods"): status code and body, which should be a Status and may be anything.
-[[nodiscard]] ApiError api_error(std::string_view what, int code, std::string_view body, base::Nanos retry_after = {});
+// From the answer to `what` ("GET /api/v1/pods"): status code and body, which should be a Status and may be
+// anything.
+[[nodiscard]] ApiError api_error(std::string_view what, int code, std::string_view body,
+                                 base::Nanos retry_after = {});
 
 }  // namespace weft::kube

@@ -50,7 +50,8 @@ Node reference(const Regarding& regarding) {
 }  // namespace
 
 bool EventLedger::take(Bucket& bucket, size_t burst, Nanos refill, Instant now) {
-  const double gained = std::chrono::duration<double>(now - bucket.filled) / std::chrono::duration<double>(refill);
+  const double gained =
+      std::chrono::duration<double>(now - bucket.filled) / std::chrono::duration<double>(refill);
   bucket.tokens = std::min(static_cast<double>(burst), bucket.tokens + gained);
   bucket.filled = now;
   if (bucket.tokens < 1) return false;
@@ -65,7 +66,8 @@ bool EventLedger::admit(const Regarding& regarding, Instant now) {
     std::erase_if(buckets_, [&](const auto& entry) { return now - entry.second.filled >= full; });
     if (buckets_.size() >= options_.max_series) return false;
   }
-  Bucket& own = buckets_.try_emplace(regarding, Bucket{static_cast<double>(options_.burst_per_object), now}).first->second;
+  Bucket& own = buckets_.try_emplace(regarding, Bucket{static_cast<double>(options_.burst_per_object), now})
+                    .first->second;
   return take(own, options_.burst_per_object, options_.refill_per_object, now) &&
          take(*all_, options_.burst, options_.refill, now);
 }
@@ -102,7 +104,8 @@ std::optional<EventWrite> EventLedger::add(const Happening& happening, Instant n
                 .last = now,
                 .written = now,
                 .last_wall = wall};
-  EventWrite write{.create = true, .ns = series.ns, .name = series.name, .object = event_object(happening, series)};
+  EventWrite write{
+      .create = true, .ns = series.ns, .name = series.name, .object = event_object(happening, series)};
   series_.emplace(key, std::move(series));
   return write;
 }
@@ -143,7 +146,8 @@ std::vector<EventWrite> EventLedger::due(Instant now) {
 }
 
 void EventLedger::forget(const std::string& ns, const std::string& name) {
-  std::erase_if(series_, [&](const auto& entry) { return entry.second.ns == ns && entry.second.name == name; });
+  std::erase_if(series_,
+                [&](const auto& entry) { return entry.second.ns == ns && entry.second.name == name; });
 }
 
 }  // namespace weft::kube

@@ -65,8 +65,9 @@ void EventRecorder::run() {
 
 void EventRecorder::write(const EventWrite& event) {
   const RequestLimits limits{.deadline = kLinger, .retries = 2};
-  const auto answer = event.create ? client_.create_object(events(), event.ns, event.object, {}, limits)
-                                   : client_.merge_patch(events(), event.ns, event.name, event.object, {}, limits);
+  const auto answer = event.create
+                          ? client_.create_object(events(), event.ns, event.object, {}, limits)
+                          : client_.merge_patch(events(), event.ns, event.name, event.object, {}, limits);
   if (answer) {
     counters_.written.fetch_add(1, std::memory_order_relaxed);
     return;

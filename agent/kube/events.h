@@ -1,6 +1,6 @@
 #pragma once
-// Events (events.k8s.io/v1): what a user sees under `kubectl describe`. The same thing again becomes a series, not
-// another Event; nobody is flooded.
+// Events (events.k8s.io/v1): what a user sees under `kubectl describe`. The same thing again becomes a
+// series, not another Event; nobody is flooded.
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -34,14 +34,15 @@ struct Happening {
 struct EventOptions {
   std::string controller;  // reportingController: "weft.mesh/agent"
   std::string instance;    // reportingInstance: the node or pod
-  base::Nanos series_gap = std::chrono::minutes(6);     // the same after a longer silence is a new Event (client-go's)
+  base::Nanos series_gap =
+      std::chrono::minutes(6);  // the same after a longer silence is a new Event (client-go's)
   base::Nanos series_write = std::chrono::seconds(60);  // a series that grows is written this often at most
   size_t burst_per_object = 25;                         // Events about one object at once,
   base::Nanos refill_per_object = std::chrono::minutes(5);  // and one more each
-  size_t burst = 100;                                   // for all,
-  base::Nanos refill = std::chrono::milliseconds(200);  // and one more each
-  size_t max_series = 4096;                             // remembered; the oldest goes first
-  size_t max_queue = 1024;                              // not yet written
+  size_t burst = 100;                                       // for all,
+  base::Nanos refill = std::chrono::milliseconds(200);      // and one more each
+  size_t max_series = 4096;                                 // remembered; the oldest goes first
+  size_t max_queue = 1024;                                  // not yet written
 };
 
 // One write to the server.
@@ -56,15 +57,18 @@ struct EventCounters {
   std::atomic<uint64_t> series{0};   // of these: told as part of a series
   std::atomic<uint64_t> dropped{0};  // by a bound: too many about one object, too many at all, queue full
   std::atomic<uint64_t> written{0};
-  std::atomic<uint64_t> failed{0};   // the server did not take it; not repeated but for 429 and 503
+  std::atomic<uint64_t> failed{0};  // the server did not take it; not repeated but for 429 and 503
 };
 
-// Decides what is written when. Pure: no thread, no server. Names are made unique by the wall clock and a counter.
+// Decides what is written when. Pure: no thread, no server. Names are made unique by the wall clock and a
+// counter.
 class EventLedger {
  public:
-  EventLedger(EventOptions options, EventCounters& counters) : options_(std::move(options)), counters_(counters) {}
+  EventLedger(EventOptions options, EventCounters& counters)
+      : options_(std::move(options)), counters_(counters) {}
 
-  [[nodiscard]] std::optional<EventWrite> add(const Happening& happening, base::Instant now, base::WallTime wall);
+  [[nodiscard]] std::optional<EventWrite> add(const Happening& happening, base::Instant now,
+                                              base::WallTime wall);
   // Series that have grown and were not written for series_write.
   [[nodiscard]] std::vector<EventWrite> due(base::Instant now);
   // The server does not have it any more (Events live an hour): the next of its kind is a new Event.
@@ -101,8 +105,8 @@ class EventLedger {
   uint64_t number_ = 0;
 };
 
-// Writes Events in a thread of its own. record() never blocks and never fails: an Event is a courtesy. The destructor
-// writes what is left for at most `kLinger` and joins.
+// Writes Events in a thread of its own. record() never blocks and never fails: an Event is a courtesy. The
+// destructor writes what is left for at most `kLinger` and joins.
 class EventRecorder {
  public:
   static constexpr base::Nanos kLinger = std::chrono::seconds(2);

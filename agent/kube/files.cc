@@ -31,7 +31,8 @@ base::Result<FileText> read_file(const std::string& path, size_t most) {
   // Not blocking: a path may name a FIFO.
   const base::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) {
-    if (errno == ENOENT || errno == ENOTDIR) return base::fail(base::ErrorKind::kNotFound, path + ": no such file");
+    if (errno == ENOENT || errno == ENOTDIR)
+      return base::fail(base::ErrorKind::kNotFound, path + ": no such file");
     return base::fail_errno("open " + path);
   }
   struct stat st{};

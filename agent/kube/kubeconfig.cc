@@ -1,5 +1,5 @@
-// kubeconfig files (client-go tools/clientcmd/api/v1). Unknown fields are passed over, as kubectl does, except those
-// that would change how the server is trusted or who we are.
+// kubeconfig files (client-go tools/clientcmd/api/v1). Unknown fields are passed over, as kubectl does,
+// except those that would change how the server is trusted or who we are.
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
@@ -45,7 +45,8 @@ class Reader {
   }
 
   // "clusters: [{name: x, cluster: {...}}]" -> {...} of the first x
-  base::Result<const Node*> named(std::string_view list, std::string_view field, std::string_view name) const {
+  base::Result<const Node*> named(std::string_view list, std::string_view field,
+                                  std::string_view name) const {
     for (const Node& item : root_.at({list}).items())
       if (item.at({"name"}).as_string() == name) return &item.at({field});
     return refuse(fmt::format("no {} named \"{}\"", list, name));
@@ -70,9 +71,13 @@ class Reader {
 
   base::Status read_user(const Node& user, Config& config) {
     if (user.find("exec"))
-      return unsupported("the user is an exec plugin, which weft does not run; use a token, a tokenFile or a client certificate");
+      return unsupported(
+          "the user is an exec plugin, which weft does not run; use a token, a tokenFile or a client "
+          "certificate");
     if (user.find("auth-provider"))
-      return unsupported("the user is an auth-provider, which weft does not know; use a token, a tokenFile or a client certificate");
+      return unsupported(
+          "the user is an auth-provider, which weft does not know; use a token, a tokenFile or a client "
+          "certificate");
     if (user.find("username") || user.find("password"))
       return unsupported("the user has a password; no API server takes one since Kubernetes 1.19");
     for (const char* field : {"as", "as-uid", "as-groups", "as-user-extra"})
@@ -82,7 +87,8 @@ class Reader {
     if (config.certificate.empty() != config.key.empty())
       return refuse("client-certificate and client-key go together; one of them is missing");
     config.token = user.at({"token"}).as_string();
-    if (config.token.find_first_of(" \t\r\n") != std::string::npos) return refuse("the token has spaces in it");
+    if (config.token.find_first_of(" \t\r\n") != std::string::npos)
+      return refuse("the token has spaces in it");
     config.token_file = beside(user.at({"tokenFile"}).as_string());
     return {};
   }
@@ -97,7 +103,8 @@ class Reader {
       if (c != '\n' && c != '\r' && c != ' ') packed += c;
     if (packed.size() > kMaxPem || packed.size() % 4 != 0) return refuse(field + "-data is no base64");
     const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                     reinterpret_cast<const unsigned char*>(packed.data()), static_cast<int>(packed.size()));
+                                     reinterpret_cast<const unsigned char*>(packed.data()),
+                                     static_cast<int>(packed.size()));
     if (size < 0) return refuse(field + "-data is no base64");
     // EVP_DecodeBlock counts the padding as zero bytes.
     const size_t padding = packed.ends_with("==") ? 2 : packed.ends_with('=') ? 1 : 0;
@@ -118,12 +125,16 @@ class Reader {
 
 }  // namespace
 
-base::Result<Config> parse_kubeconfig(std::string_view text, const std::string& path, std::string_view context) {
-  const auto read = parse::read_yaml(text, path, {.bytes = 1u << 20, .nodes = 100'000, .depth = 30, .aliases = 100});
+base::Result<Config> parse_kubeconfig(std::string_view text, const std::string& path,
+                                      std::string_view context) {
+  const auto read =
+      parse::read_yaml(text, path, {.bytes = 1u << 20, .nodes = 100'000, .depth = 30, .aliases = 100});
   if (!read.findings.empty())
     return base::fail(ErrorKind::kInvalid, "kubeconfig " + objects::to_string(read.findings[0]));
   if (read.documents.size() != 1 || !read.documents[0].root.is_mapping())
-    return base::fail(ErrorKind::kInvalid, fmt::format("{} is no kubeconfig: one document with clusters, users and contexts is expected", path));
+    return base::fail(
+        ErrorKind::kInvalid,
+        fmt::format("{} is no kubeconfig: one document with clusters, users and contexts is expected", path));
   return Reader(read.documents[0].root, path).read(context);
 }
 

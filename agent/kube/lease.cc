@@ -33,8 +33,9 @@ Election::Move Election::look(const std::optional<LeaseRecord>& seen, Instant no
   if (seen->holder == options_.identity) return Move::kRenew;
   lost();
   if (seen->holder.empty()) return Move::kTake;
-  const Nanos duration = seen->duration_seconds > 0 ? Nanos(std::chrono::seconds(std::min<int64_t>(seen->duration_seconds, 3600)))
-                                                    : options_.duration;
+  const Nanos duration = seen->duration_seconds > 0
+                             ? Nanos(std::chrono::seconds(std::min<int64_t>(seen->duration_seconds, 3600)))
+                             : options_.duration;
   return now - seen_at_ >= duration ? Move::kTake : Move::kWait;
 }
 
@@ -53,7 +54,10 @@ LeaseRecord Election::record(base::WallTime wall) const {
 }
 
 LeaseRecord Election::released(base::WallTime wall) const {
-  return {.holder = "", .duration_seconds = 1, .acquire_time = micro_time(wall), .renew_time = micro_time(wall),
+  return {.holder = "",
+          .duration_seconds = 1,
+          .acquire_time = micro_time(wall),
+          .renew_time = micro_time(wall),
           .transitions = seen_.transitions};
 }
 

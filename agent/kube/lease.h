@@ -1,6 +1,7 @@
 #pragma once
-// One leader of several replicas, by a Lease (coordination.k8s.io/v1), as client-go's leader election does it: same
-// fields, same times, so kubectl shows who leads. It does not fence: a leader whose clock stands still may act late.
+// One leader of several replicas, by a Lease (coordination.k8s.io/v1), as client-go's leader election does
+// it: same fields, same times, so kubectl shows who leads. It does not fence: a leader whose clock stands
+// still may act late.
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -17,13 +18,14 @@ namespace weft::kube {
 
 struct LeaseOptions {
   std::string ns, name;
-  std::string identity;  // of this replica, unique: the pod's name
-  base::Nanos duration = std::chrono::seconds(15);        // others wait this long after the last renewal they saw
+  std::string identity;                             // of this replica, unique: the pod's name
+  base::Nanos duration = std::chrono::seconds(15);  // others wait this long after the last renewal they saw
   base::Nanos renew_deadline = std::chrono::seconds(10);  // who could not renew for so long leads no more
   base::Nanos retry = std::chrono::seconds(2);            // between two looks, times [1, 1.2)
 };
 
-// spec of a Lease. Times are wall clock of whoever wrote them; only changes are compared, never our clock with theirs.
+// spec of a Lease. Times are wall clock of whoever wrote them; only changes are compared, never our clock
+// with theirs.
 struct LeaseRecord {
   std::string holder;
   int64_t duration_seconds = 0;
@@ -67,8 +69,8 @@ class Election {
   std::optional<base::Instant> leads_until_;
 };
 
-// Runs an Election against an API server. Thread: its own; callbacks come from there. Owner: the control role. The
-// destructor stops, gives the Lease back if it is ours, and joins (at most some 5 s).
+// Runs an Election against an API server. Thread: its own; callbacks come from there. Owner: the control
+// role. The destructor stops, gives the Lease back if it is ours, and joins (at most some 5 s).
 class LeaderElection {
  public:
   struct Callbacks {
@@ -84,7 +86,7 @@ class LeaderElection {
   void stop();
   // Any thread: by the clock, so also when the thread hangs in a request. Ask before each act of a leader.
   [[nodiscard]] bool leads() const;
-  [[nodiscard]] std::string holder() const;  // as last seen
+  [[nodiscard]] std::string holder() const;   // as last seen
   [[nodiscard]] std::string problem() const;  // why the last look failed; empty: it did not
 
  private:
@@ -99,11 +101,11 @@ class LeaderElection {
   const base::Clock& clock_;
   const LeaseOptions options_;
   const Callbacks callbacks_;
-  Election election_;         // the thread's own
-  objects::Node last_;        // the Lease as last read, for its resourceVersion
+  Election election_;   // the thread's own
+  objects::Node last_;  // the Lease as last read, for its resourceVersion
   bool told_leading_ = false;
   std::atomic<int64_t> leads_until_{0};  // nanoseconds of the clock
-  mutable std::mutex mutex_;  // guards stopping_, holder_ and problem_
+  mutable std::mutex mutex_;             // guards stopping_, holder_ and problem_
   std::condition_variable wake_;
   bool stopping_ = false;
   std::string holder_, problem_;

@@ -34,7 +34,8 @@ Node lease_object(const LeaseOptions& options, const LeaseRecord& record, const 
 
 }  // namespace
 
-LeaderElection::LeaderElection(Client& client, const base::Clock& clock, LeaseOptions options, Callbacks callbacks)
+LeaderElection::LeaderElection(Client& client, const base::Clock& clock, LeaseOptions options,
+                               Callbacks callbacks)
     : client_(client),
       clock_(clock),
       options_(std::move(options)),
@@ -89,7 +90,8 @@ void LeaderElection::run() {
 
 void LeaderElection::step() {
   const Instant asked = clock_.now();
-  const RequestLimits limits{.deadline = std::min<Nanos>(options_.renew_deadline / 2, std::chrono::seconds(5)), .retries = 1};
+  const RequestLimits limits{
+      .deadline = std::min<Nanos>(options_.renew_deadline / 2, std::chrono::seconds(5)), .retries = 1};
   auto lease = client_.get(leases(), options_.ns, options_.name, limits);
   if (!lease && !lease.error().not_found()) return note(&lease.error());
   std::optional<LeaseRecord> seen;
@@ -107,9 +109,11 @@ void LeaderElection::step() {
 ApiResult<void> LeaderElection::write(Election::Move move, Instant asked) {
   const LeaseRecord record = election_.record(clock_.wall_now());
   const Node object = lease_object(options_, record, last_);
-  const RequestLimits limits{.deadline = std::min<Nanos>(options_.renew_deadline / 2, std::chrono::seconds(5)), .retries = 0};
-  const auto answer = move == Election::Move::kCreate ? client_.create_object(leases(), options_.ns, object, {}, limits)
-                                                      : client_.replace(leases(), object, {}, limits);
+  const RequestLimits limits{
+      .deadline = std::min<Nanos>(options_.renew_deadline / 2, std::chrono::seconds(5)), .retries = 0};
+  const auto answer = move == Election::Move::kCreate
+                          ? client_.create_object(leases(), options_.ns, object, {}, limits)
+                          : client_.replace(leases(), object, {}, limits);
   if (answer) {
     // As the server has stored it: what is read next time must compare equal.
     election_.won(read_lease(*answer), asked);
@@ -147,7 +151,8 @@ void LeaderElection::release() {
   publish();
   if (!led) return;
   const Node object = lease_object(options_, election_.released(clock_.wall_now()), last_);
-  const auto answer = client_.replace(leases(), object, {}, {.deadline = std::chrono::seconds(2), .retries = 0});
+  const auto answer =
+      client_.replace(leases(), object, {}, {.deadline = std::chrono::seconds(2), .retries = 0});
   note(answer ? nullptr : &answer.error());
 }
 

@@ -10,8 +10,9 @@ class Lines {
  public:
   explicit Lines(size_t most) : most_(most) {}
 
-  // Calls `line(std::string_view)` for each whole line, without "\n" and "\r\n"; empty ones are left out. `line` returns
-  // false to end. False: a line is longer than `most`, or `line` said so; nothing more is to be fed then.
+  // Calls `line(std::string_view)` for each whole line, without "\n" and "\r\n"; empty ones are left out.
+  // `line` returns false to end. False: a line is longer than `most`, or `line` said so; nothing more is to
+  // be fed then.
   template <typename OnLine>
   [[nodiscard]] bool feed(std::string_view bytes, OnLine&& line) {
     while (!bytes.empty()) {

@@ -16,11 +16,12 @@ struct ListPage {
   std::string next;  // the continue token; empty: that was the last page
 };
 
-// Hands out the objects of `text`, apiVersion and kind filled in: items of built-in kinds come without them. kInvalid:
-// no list of an API server.
+// Hands out the objects of `text`, apiVersion and kind filled in: items of built-in kinds come without them.
+// kInvalid: no list of an API server.
 [[nodiscard]] base::Result<ListPage> read_page(parse::JsonReader& reader, std::string_view text,
                                                const Resource& resource,
-                                               const std::function<base::Status(objects::Node)>& each, size_t most);
+                                               const std::function<base::Status(objects::Node)>& each,
+                                               size_t most);
 void fill_in_kind(objects::Node& object, const Resource& resource);
 
 }  // namespace weft::kube

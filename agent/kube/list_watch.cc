@@ -134,19 +134,21 @@ base::Nanos ListWatch::on_end(const std::optional<base::Error>& failure, Instant
   }
   if (failure) {
     if (failure->kind == ErrorKind::kInvalid) count(counters_.malformed);
-    // A connection that broke is gone; one that only hangs would be used again. Not asked for else: all reflectors
-    // would come back with a connection each.
+    // A connection that broke is gone; one that only hangs would be used again. Not asked for else: all
+    // reflectors would come back with a connection each.
     fresh_ = failure->kind == ErrorKind::kTimeout;
     return failed(ApiError(*failure), now);
   }
-  if (code_ != 200) return failed(api_error("GET " + spec_.resource.path(spec_.ns), code_, body_, retry_after_), now);
+  if (code_ != 200)
+    return failed(api_error("GET " + spec_.resource.path(spec_.ns), code_, body_, retry_after_), now);
   return watching_ ? end_of_watch(now) : end_of_list(now);
 }
 
 base::Nanos ListWatch::end_of_list(Instant now) {
   if (next_.empty()) enter(ReflectorPhase::kListing, "", now);
-  const auto page = read_page(reader_, body_, spec_.resource, [this](Node item) { return take_listed(std::move(item)); },
-                              limits_.max_chunk);
+  const auto page = read_page(
+      reader_, body_, spec_.resource, [this](Node item) { return take_listed(std::move(item)); },
+      limits_.max_chunk);
   body_ = {};
   sink_.on_batch_end();
   if (!page) {
@@ -225,8 +227,8 @@ base::Status ListWatch::take_line(std::string_view line) {
 base::Status ListWatch::take_event(std::string_view type, Node object) {
   if (type == "ERROR") {
     const Node& status = object;
-    watch_error_ = api_error("watching " + spec_.resource.plural, static_cast<int>(status.at({"code"}).as_int()),
-                             objects::to_json(status, 0));
+    watch_error_ = api_error("watching " + spec_.resource.plural,
+                             static_cast<int>(status.at({"code"}).as_int()), objects::to_json(status, 0));
     return {};
   }
   const std::string version = object.at({"metadata", "resourceVersion"}).as_string();
@@ -315,8 +317,9 @@ base::Nanos ListWatch::list_anew() {
   return first ? std::min(wait, backoff_.spread().between(Nanos(0), std::chrono::seconds(1))) : wait;
 }
 
-// Nobody serves it. A consumer that has never heard of any is told that there is none, so that it may begin; one that
-// holds objects keeps them until it is certain: a server that is coming up may not have read its CRDs yet.
+// Nobody serves it. A consumer that has never heard of any is told that there is none, so that it may begin;
+// one that holds objects keeps them until it is certain: a server that is coming up may not have read its
+// CRDs yet.
 base::Nanos ListWatch::absent(const ApiError& error, Instant now) {
   if (!absent_since_) absent_since_ = now;
   if (!known_.empty() && now - *absent_since_ < limits_.absent_after) {

@@ -1,5 +1,6 @@
 #pragma once
-// One reflector without its connection: what to ask next, and what answers mean. Pure but for the sink it tells.
+// One reflector without its connection: what to ask next, and what answers mean. Pure but for the sink it
+// tells.
 //
 //     +--------- 410, 404, versions refused over and over ----------+
 //     v                                                             |
@@ -31,8 +32,8 @@ class ListWatch {
     bool fresh = false;       // on a new connection: the last one did not answer
   };
 
-  ListWatch(ReflectorSpec spec, ReflectorSink& sink, ReflectorCounters& counters, const ReflectorLimits& limits,
-            uint64_t seed);
+  ListWatch(ReflectorSpec spec, ReflectorSink& sink, ReflectorCounters& counters,
+            const ReflectorLimits& limits, uint64_t seed);
 
   [[nodiscard]] Ask ask();
   // The answer has begun.

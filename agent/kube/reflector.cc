@@ -18,7 +18,8 @@ using base::Nanos;
 // The thread's loop: starts what is due, lets libcurl work, ends what hangs. Owner: Reflectors.
 class Reflectors::Engine {
  public:
-  Engine(Config config, const base::Clock& clock, const ReflectorLimits& limits, std::unique_ptr<Target> target)
+  Engine(Config config, const base::Clock& clock, const ReflectorLimits& limits,
+         std::unique_ptr<Target> target)
       : config_(std::move(config)),
         clock_(clock),
         limits_(limits),
@@ -113,7 +114,8 @@ size_t Reflectors::Engine::on_body(char* data, size_t, size_t size, void* self) 
 void Reflectors::Engine::show(Task& task) {
   const base::MutexLock lock(mutex_);
   const ReflectorState& state = task.core.state();
-  if (task.shown.state.phase != state.phase || task.shown.state.since != state.since || task.shown.state.why != state.why)
+  if (task.shown.state.phase != state.phase || task.shown.state.since != state.since ||
+      task.shown.state.why != state.why)
     task.shown.state = state;
   task.shown.synced = task.core.synced();
   task.shown.last_heard = task.core.last_heard();
@@ -182,7 +184,8 @@ void Reflectors::Engine::cut_idle(Instant now) {
     end(*task, base::Error{.kind = ErrorKind::kTimeout,
                            .side = base::Side::kDestination,
                            .what = fmt::format("watching {}: the API server has said nothing for {} s",
-                                               task->core.spec().resource.plural, limits_.idle / std::chrono::seconds(1))});
+                                               task->core.spec().resource.plural,
+                                               limits_.idle / std::chrono::seconds(1))});
   }
 }
 
@@ -190,7 +193,8 @@ int Reflectors::Engine::wait_ms(Instant now) const {
   Nanos wait = std::chrono::seconds(1);
   for (const auto& task : tasks_)
     wait = std::min(wait, task->running ? task->core.active_at() + limits_.idle - now : task->due - now);
-  return static_cast<int>(std::clamp<int64_t>((wait + base::Millis(1) - Nanos(1)) / base::Millis(1), 0, 1000));
+  return static_cast<int>(
+      std::clamp<int64_t>((wait + base::Millis(1) - Nanos(1)) / base::Millis(1), 0, 1000));
 }
 
 void Reflectors::Engine::run() {

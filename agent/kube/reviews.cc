@@ -62,9 +62,10 @@ TokenVerdict read_token_review(const Node& review, std::span<const std::string> 
     if (out.error.empty()) out.error = "the API server does not know this token";
     return out;
   }
-  const bool meant = audiences.empty() || std::ranges::any_of(out.audiences, [&](const std::string& audience) {
-                       return std::ranges::find(audiences, audience) != audiences.end();
-                     });
+  const bool meant =
+      audiences.empty() || std::ranges::any_of(out.audiences, [&](const std::string& audience) {
+        return std::ranges::find(audiences, audience) != audiences.end();
+      });
   if (meant) return out;
   out.authenticated = false;
   out.error = "the token is not meant for any audience that was asked for";
@@ -89,7 +90,8 @@ ApiResult<TokenVerdict> Reviews::review(std::string_view token, std::span<const 
   if (!audiences.empty()) object["spec"].set("audiences", list_of(audiences));
   counters_.asked.fetch_add(1, std::memory_order_relaxed);
   const base::Instant asked = clock_.now();
-  const auto answer = client_.create_object(kReviews, "", object, {}, {.deadline = std::chrono::seconds(10), .retries = 3});
+  const auto answer =
+      client_.create_object(kReviews, "", object, {}, {.deadline = std::chrono::seconds(10), .retries = 3});
   if (!answer) {
     counters_.errors.fetch_add(1, std::memory_order_relaxed);
     return std::unexpected(answer.error());
@@ -97,7 +99,8 @@ ApiResult<TokenVerdict> Reviews::review(std::string_view token, std::span<const 
   TokenVerdict verdict = read_token_review(*answer, audiences);
   const base::MutexLock lock(mutex_);
   const base::Instant now = clock_.now();
-  if (verdicts_.size() >= kMost) std::erase_if(verdicts_, [&](const auto& entry) { return entry.second.until <= now; });
+  if (verdicts_.size() >= kMost)
+    std::erase_if(verdicts_, [&](const auto& entry) { return entry.second.until <= now; });
   // Full of what is still good: somebody tries many tokens. Whoever asks waits for the server then.
   if (verdicts_.size() < kMost) verdicts_.insert_or_assign(key, Remembered{verdict, asked + kRemember});
   return verdict;
@@ -117,7 +120,8 @@ ApiResult<AccessVerdict> Reviews::access(const AccessQuestion& question) {
   if (!question.ns.empty()) wanted.set("namespace", Node::string(question.ns));
   if (!question.name.empty()) wanted.set("name", Node::string(question.name));
   counters_.asked.fetch_add(1, std::memory_order_relaxed);
-  const auto answer = client_.create_object(kReviews, "", object, {}, {.deadline = std::chrono::seconds(10), .retries = 3});
+  const auto answer =
+      client_.create_object(kReviews, "", object, {}, {.deadline = std::chrono::seconds(10), .retries = 3});
   if (!answer) {
     counters_.errors.fetch_add(1, std::memory_order_relaxed);
     return std::unexpected(answer.error());

@@ -1,6 +1,6 @@
 #pragma once
-// Questions to the API server about others: whose token is this (authentication.k8s.io/v1 TokenReview), may he do that
-// (authorization.k8s.io/v1 SubjectAccessReview).
+// Questions to the API server about others: whose token is this (authentication.k8s.io/v1 TokenReview), may
+// he do that (authorization.k8s.io/v1 SubjectAccessReview).
 #include <array>
 #include <atomic>
 #include <map>
@@ -18,7 +18,7 @@ namespace weft::kube {
 
 struct TokenVerdict {
   bool authenticated = false;
-  std::string error;  // why not, in the server's words
+  std::string error;     // why not, in the server's words
   std::string username;  // "system:serviceaccount:<ns>:<name>"
   std::string uid;
   std::vector<std::string> groups;
@@ -31,9 +31,10 @@ struct TokenVerdict {
   [[nodiscard]] std::string node_name() const { return first("authentication.kubernetes.io/node-name"); }
   [[nodiscard]] std::string first(std::string_view key) const;
 };
-// status of a TokenReview. `audiences` as they were asked for: a server that does not know them answers without any,
-// and is not believed (TokenReview's own documentation of status.audiences).
-[[nodiscard]] TokenVerdict read_token_review(const objects::Node& review, std::span<const std::string> audiences);
+// status of a TokenReview. `audiences` as they were asked for: a server that does not know them answers
+// without any, and is not believed (TokenReview's own documentation of status.audiences).
+[[nodiscard]] TokenVerdict read_token_review(const objects::Node& review,
+                                             std::span<const std::string> audiences);
 
 // The door as others see it; tests put a fake here.
 class TokenReviewer {
@@ -60,9 +61,9 @@ struct ReviewCounters {
   std::atomic<uint64_t> errors{0};
 };
 
-// Verdicts on tokens are remembered for kRemember, refusals too, at most kMost of them, by SHA-256 of token and
-// audiences: no token is kept. The API server remembers a good token for 10 s itself (measured with 1.36), so that of a
-// deleted pod is believed for up to 20 s. Thread: any.
+// Verdicts on tokens are remembered for kRemember, refusals too, at most kMost of them, by SHA-256 of token
+// and audiences: no token is kept. The API server remembers a good token for 10 s itself (measured
+// with 1.36), so that of a deleted pod is believed for up to 20 s. Thread: any.
 class Reviews final : public TokenReviewer {
  public:
   static constexpr base::Nanos kRemember = std::chrono::seconds(10);
@@ -70,7 +71,8 @@ class Reviews final : public TokenReviewer {
 
   Reviews(Client& client, const base::Clock& clock) : client_(client), clock_(clock) {}
 
-  [[nodiscard]] ApiResult<TokenVerdict> review(std::string_view token, std::span<const std::string> audiences) override;
+  [[nodiscard]] ApiResult<TokenVerdict> review(std::string_view token,
+                                               std::span<const std::string> audiences) override;
   // Not remembered.
   [[nodiscard]] ApiResult<AccessVerdict> access(const AccessQuestion& question);
   [[nodiscard]] const ReviewCounters& counters() const { return counters_; }

@@ -18,7 +18,8 @@ constexpr size_t kSmallMapping = 16;
 constexpr size_t kKeptCapacity = 1u << 20;
 
 std::unexpected<base::Error> parse_error(simdjson::error_code code) {
-  const bool limit = code == simdjson::CAPACITY || code == simdjson::DEPTH_ERROR || code == simdjson::MEMALLOC;
+  const bool limit =
+      code == simdjson::CAPACITY || code == simdjson::DEPTH_ERROR || code == simdjson::MEMALLOC;
   return base::fail(limit ? ErrorKind::kLimit : ErrorKind::kInvalid,
                     fmt::format("not JSON: {}", simdjson::error_message(code)));
 }
@@ -134,7 +135,8 @@ struct JsonReader::Parser {
 
   base::Result<dom::element> parse(std::string_view text, const JsonLimits& limits) {
     if (text.size() > limits.bytes)
-      return base::fail(ErrorKind::kLimit, fmt::format("{} bytes of JSON, at most {} are read", text.size(), limits.bytes));
+      return base::fail(ErrorKind::kLimit,
+                        fmt::format("{} bytes of JSON, at most {} are read", text.size(), limits.bytes));
     if (!parser) parser = std::make_unique<dom::parser>();
     // One level more than we admit: the tape's own root counts.
     if (parser->max_depth() != limits.depth + 2 || parser->capacity() < text.size()) {

@@ -28,15 +28,16 @@ ApiServers::ApiServers() {
 void ApiServers::up() {
   const char* home = std::getenv("WEFT_KUBE_HOME");
   home_ = home ? home : "";
-  ASSERT_FALSE(home_.empty()) << "WEFT_KUBE_HOME must name the folder of Kubernetes' programs: scripts/cluster build";
+  ASSERT_FALSE(home_.empty())
+      << "WEFT_KUBE_HOME must name the folder of Kubernetes' programs: scripts/cluster build";
   ASSERT_EQ(unshare(CLONE_NEWNET | CLONE_NEWNS), 0) << "needs root";
   ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
   must({"ip", "link", "set", "lo", "up"});
   must({"ip", "addr", "add", std::string(kUnnamedAddress) + "/32", "dev", "lo"});
   make_certificates();
   etcd_ = std::make_unique<Background>(
-      std::vector<std::string>{home_ + "/etcd", "--unsafe-no-fsync", "--log-level", "error", "--data-dir", dir_ / "etcd",
-                               "--listen-peer-urls", "http://127.0.0.1:2380"},
+      std::vector<std::string>{home_ + "/etcd", "--unsafe-no-fsync", "--log-level", "error", "--data-dir",
+                               dir_ / "etcd", "--listen-peer-urls", "http://127.0.0.1:2380"},
       dir_ / "etcd.log");
   start(kFirst);
   ASSERT_TRUE(eventually([this] { return ready(kFirst); }, 60s)) << first_->said();
@@ -47,11 +48,12 @@ void ApiServers::up() {
 void ApiServers::make_certificates() const {
   const std::string script = R"(
 cd "$1"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test-ca -keyout ca.key -out ca.crt
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test-ca \
+  -keyout ca.key -out ca.crt
 openssl genrsa -out accounts.key 2048
 sign() {
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "$2" -CA ca.crt -CAkey ca.key \
-    -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=serverAuth,clientAuth \
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "$2" \
+    -CA ca.crt -CAkey ca.key -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=serverAuth,clientAuth \
     -addext "subjectAltName=$3" -keyout "$1.key" -out "$1.crt"
 }
 sign server /CN=kube-apiserver DNS:kubernetes,DNS:kubernetes.default.svc,IP:127.0.0.1
@@ -62,15 +64,35 @@ sign admin /O=system:masters/CN=admin DNS:admin
 
 void ApiServers::start(int port) {
   const auto file = [&](const std::string& name) { return dir_ / name; };
-  slot(port) = std::make_unique<Background>(
-      std::vector<std::string>{
-          home_ + "/kube-apiserver", "--etcd-servers", "http://127.0.0.1:2379", "--secure-port", std::to_string(port),
-          "--advertise-address", kUnnamedAddress, "--endpoint-reconciler-type", "none", "--service-cluster-ip-range",
-          "10.96.0.0/16", "--authorization-mode", "RBAC", "--disable-admission-plugins", "ServiceAccount",
-          "--client-ca-file", file("ca.crt"), "--tls-cert-file", file("server.crt"), "--tls-private-key-file",
-          file("server.key"), "--service-account-issuer", "https://kubernetes.default.svc.cluster.local",
-          "--service-account-key-file", file("accounts.key"), "--service-account-signing-key-file", file("accounts.key")},
-      dir_ / fmt::format("apiserver-{}.log", port));
+  slot(port) =
+      std::make_unique<Background>(std::vector<std::string>{home_ + "/kube-apiserver",
+                                                            "--etcd-servers",
+                                                            "http://127.0.0.1:2379",
+                                                            "--secure-port",
+                                                            std::to_string(port),
+                                                            "--advertise-address",
+                                                            kUnnamedAddress,
+                                                            "--endpoint-reconciler-type",
+                                                            "none",
+                                                            "--service-cluster-ip-range",
+                                                            "10.96.0.0/16",
+                                                            "--authorization-mode",
+                                                            "RBAC",
+                                                            "--disable-admission-plugins",
+                                                            "ServiceAccount",
+                                                            "--client-ca-file",
+                                                            file("ca.crt"),
+                                                            "--tls-cert-file",
+                                                            file("server.crt"),
+                                                            "--tls-private-key-file",
+                                                            file("server.key"),
+                                                            "--service-account-issuer",
+                                                            "https://kubernetes.default.svc.cluster.local",
+                                                            "--service-account-key-file",
+                                                            file("accounts.key"),
+                                                            "--service-account-signing-key-file",
+                                                            file("accounts.key")},
+                                   dir_ / fmt::format("apiserver-{}.log", port));
 }
 
 void ApiServers::kill(int port) {
@@ -84,7 +106,8 @@ void ApiServers::freeze(int port, bool on) {
 }
 
 bool ApiServers::ready(int port) const {
-  return run({"curl", "-sf", "-m", "2", "-o", "/dev/null", "--cacert", ca_file(), fmt::format("https://127.0.0.1:{}/readyz", port)},
+  return run({"curl", "-sf", "-m", "2", "-o", "/dev/null", "--cacert", ca_file(),
+              fmt::format("https://127.0.0.1:{}/readyz", port)},
              5s)
       .ok();
 }

@@ -1,6 +1,6 @@
 #pragma once
-// A store and two API servers over it, real ones, in network and mount namespaces of this process's own: no node, no controller.
-// What one server misses while it is down, the other can bring about.
+// A store and two API servers over it, real ones, in network and mount namespaces of this process's own: no
+// node, no controller. What one server misses while it is down, the other can bring about.
 #include <memory>
 #include <string>
 
@@ -10,8 +10,8 @@
 
 namespace weft::test {
 
-// Needs root, openssl, ip and Kubernetes' programs (WEFT_KUBE_HOME, see scripts/cluster build). Owner: the test program;
-// all ends with it.
+// Needs root, openssl, ip and Kubernetes' programs (WEFT_KUBE_HOME, see scripts/cluster build). Owner: the
+// test program; all ends with it.
 class ApiServers {
  public:
   static constexpr int kFirst = 6443, kSecond = 6444;
@@ -22,7 +22,8 @@ class ApiServers {
   // the test.
   ApiServers();
 
-  [[nodiscard]] std::string kubeconfig(int port, const std::string& host = "127.0.0.1", const std::string& more = "") const;
+  [[nodiscard]] std::string kubeconfig(int port, const std::string& host = "127.0.0.1",
+                                       const std::string& more = "") const;
   [[nodiscard]] kube::Config config(int port) const;
   void start(int port);
   void kill(int port);             // SIGKILL

@@ -25,9 +25,11 @@ inline objects::Node json(const std::string& text) {
 inline Resource resource(const char* api_version, const char* kind) {
   return *known_resource(api_version, kind);
 }
-inline objects::Node config_map(const std::string& name, const std::string& value, const std::string& ns = "default") {
+inline objects::Node config_map(const std::string& name, const std::string& value,
+                                const std::string& ns = "default") {
   return json(fmt::format(
-      R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{}","namespace":"{}","labels":{{"of":"test"}}}},"data":{{"k":"{}"}}}})",
+      R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{}","namespace":"{}",
+          "labels":{{"of":"test"}}}},"data":{{"k":"{}"}}}})",
       name, ns, value));
 }
 

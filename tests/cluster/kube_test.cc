@@ -43,8 +43,10 @@ TEST_F(KubeTest, roots_of_the_system_do_not_count_where_an_authority_is_named) {
   for (const char* name : {"/ca-certificates.crt", "/one.crt"})
     std::filesystem::copy_file(servers_.ca_file(), roots.path() + name);
   ASSERT_TRUE(test::run({"openssl", "rehash", roots.path()}).ok());
-  ASSERT_TRUE(test::run({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                         "-days", "2", "-subj", "/CN=other", "-keyout", other / "key", "-out", other / "crt"}).ok());
+  ASSERT_TRUE(test::run({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=other",
+                         "-keyout", other / "key", "-out", other / "crt"})
+                  .ok());
   ASSERT_EQ(mount(roots.path().c_str(), "/etc/ssl/certs", nullptr, MS_BIND, nullptr), 0);
   const auto ask = [&](const Pem& authority) -> std::string {
     Config config = servers_.config(ApiServers::kFirst);
@@ -89,7 +91,8 @@ TEST_F(KubeTest, a_frozen_server_is_waited_for_until_the_deadline_and_stop_ends_
   servers_.freeze(ApiServers::kFirst, true);
   const auto asker = client();
   base::Instant begun = clock.now();
-  EXPECT_EQ(asker->exchange({.path = "/version", .limits = {.deadline = 1s}}).error().kind, base::ErrorKind::kTimeout);
+  EXPECT_EQ(asker->exchange({.path = "/version", .limits = {.deadline = 1s}}).error().kind,
+            base::ErrorKind::kTimeout);
   EXPECT_LT(clock.now() - begun, 3s);
   begun = clock.now();
   std::thread stopper([&] {
@@ -127,12 +130,14 @@ TEST_F(KubeTest, apply_owns_its_fields_says_conflict_and_twice_is_no_change) {
   const auto first = asker->apply(maps, config_map("a", "1", "apply"), {.manager = "weftctl"});
   ASSERT_TRUE(first) << first.error().what;
   const auto again = asker->apply(maps, config_map("a", "1", "apply"), {.manager = "weftctl"});
-  EXPECT_EQ(again->at({"metadata", "resourceVersion"}).as_string(), first->at({"metadata", "resourceVersion"}).as_string());
+  EXPECT_EQ(again->at({"metadata", "resourceVersion"}).as_string(),
+            first->at({"metadata", "resourceVersion"}).as_string());
   const auto other = asker->apply(maps, config_map("a", "2", "apply"), {.manager = "other"});
   ASSERT_FALSE(other);
   EXPECT_TRUE(other.error().conflict());
   EXPECT_NE(other.error().what.find("weftctl"), std::string::npos) << other.error().what;
-  const auto dry = asker->apply(maps, config_map("a", "3", "apply"), {.manager = "other", .force = true, .dry_run = true});
+  const auto dry =
+      asker->apply(maps, config_map("a", "3", "apply"), {.manager = "other", .force = true, .dry_run = true});
   EXPECT_EQ(dry->at({"data", "k"}).as_string(), "3");
   EXPECT_EQ(asker->get(maps, "apply", "a")->at({"data", "k"}).as_string(), "1");
   EXPECT_TRUE(asker->apply(maps, config_map("a", "4", "apply"), {.manager = "other", .force = true}));
@@ -146,12 +151,14 @@ TEST_F(KubeTest, a_status_is_applied_through_its_door_and_leaves_the_rest_alone)
   make_namespace("status");
   const auto asker = client();
   const Resource pods = resource("v1", "Pod");
-  const auto made = asker->create_object(pods, "status", json(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},
+  const auto made =
+      asker->create_object(pods, "status", json(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},
       "spec":{"containers":[{"name":"c","image":"i"}]}})"));
   ASSERT_TRUE(made) << made.error().what;
-  const auto status = asker->apply(pods, json(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"web","namespace":"status",
+  const auto status = asker->apply(
+      pods, json(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"web","namespace":"status",
       "annotations":{"ambient.istio.io/redirection":"enabled"}},"status":{"message":"hello"}})"),
-                                   {.manager = "weft-agent", .subresource = "status"});
+      {.manager = "weft-agent", .subresource = "status"});
   ASSERT_TRUE(status) << status.error().what;
   EXPECT_EQ(status->at({"status", "message"}).as_string(), "hello");
   EXPECT_EQ(status->at({"spec", "containers"}).items().size(), 1u);
@@ -165,20 +172,22 @@ TEST_F(KubeTest, a_list_comes_in_chunks_and_whole) {
     ASSERT_TRUE(asker->create_object(maps, "chunks", config_map(fmt::format("m{}", i), "1", "chunks")));
   std::set<std::string> names;
   const uint64_t before = asker->counters().requests;
-  const auto version = asker->list(maps, {.ns = "chunks", .label_selector = "of=test", .chunk = 10}, [&](Node object) -> base::Status {
-    EXPECT_EQ(object.at({"kind"}).as_string(), "ConfigMap");
-    names.insert(name_of(object).name);
-    return {};
-  });
+  const auto version = asker->list(maps, {.ns = "chunks", .label_selector = "of=test", .chunk = 10},
+                                   [&](Node object) -> base::Status {
+                                     EXPECT_EQ(object.at({"kind"}).as_string(), "ConfigMap");
+                                     names.insert(name_of(object).name);
+                                     return {};
+                                   });
   ASSERT_TRUE(version) << version.error().what;
   EXPECT_EQ(names.size(), 57u);
   EXPECT_EQ(asker->counters().requests - before, 6u);
   // A chunk that is too long is asked for in smaller ones.
   names.clear();
-  const auto small = asker->list(maps, {.ns = "chunks", .chunk = 500, .max_chunk = 8192}, [&](Node object) -> base::Status {
-    names.insert(name_of(object).name);
-    return {};
-  });
+  const auto small =
+      asker->list(maps, {.ns = "chunks", .chunk = 500, .max_chunk = 8192}, [&](Node object) -> base::Status {
+        names.insert(name_of(object).name);
+        return {};
+      });
   ASSERT_TRUE(small) << small.error().what;
   EXPECT_EQ(names.size(), 57u);
 }
@@ -217,9 +226,10 @@ std::string bound_token(Client& asker, const std::string& audience) {
       {.method = "POST",
        .path = resource("v1", "ServiceAccount").path("tokens", "web", "token"),
        .content_type = "application/json",
-       .body = fmt::format(R"({{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","spec":{{"audiences":["{}"],
+       .body = fmt::format(
+           R"({{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","spec":{{"audiences":["{}"],
            "expirationSeconds":600,"boundObjectRef":{{"kind":"Pod","apiVersion":"v1","name":"web","uid":"{}"}}}}}})",
-                           audience, pod->at({"metadata", "uid"}).as_string())});
+           audience, pod->at({"metadata", "uid"}).as_string())});
   EXPECT_TRUE(answer) << answer.error().what;
   return answer ? answer->at({"status", "token"}).as_string() : "";
 }
@@ -227,10 +237,13 @@ std::string bound_token(Client& asker, const std::string& audience) {
 TEST_F(KubeTest, a_token_is_reviewed_for_its_audience_and_says_its_pod_and_node) {
   make_namespace("tokens");
   const auto asker = client();
-  ASSERT_TRUE(asker->create_object(resource("v1", "ServiceAccount"), "tokens",
-                                   json(R"({"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"web"}})")));
-  ASSERT_TRUE(asker->create_object(resource("v1", "Node"), "", json(R"({"apiVersion":"v1","kind":"Node","metadata":{"name":"n1"}})")));
-  ASSERT_TRUE(asker->create_object(resource("v1", "Pod"), "tokens", json(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},
+  ASSERT_TRUE(
+      asker->create_object(resource("v1", "ServiceAccount"), "tokens",
+                           json(R"({"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"web"}})")));
+  ASSERT_TRUE(asker->create_object(resource("v1", "Node"), "",
+                                   json(R"({"apiVersion":"v1","kind":"Node","metadata":{"name":"n1"}})")));
+  ASSERT_TRUE(asker->create_object(resource("v1", "Pod"), "tokens",
+                                   json(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},
       "spec":{"nodeName":"n1","serviceAccountName":"web","containers":[{"name":"c","image":"i"}]}})")));
   const std::string token = bound_token(*asker, "istio-ca");
   Reviews reviews(*asker, clock);
@@ -247,27 +260,36 @@ TEST_F(KubeTest, a_token_is_reviewed_for_its_audience_and_says_its_pod_and_node)
   EXPECT_FALSE(reviews.review(token, others)->authenticated);
   EXPECT_FALSE(reviews.review(token + "x", ours)->authenticated);
   EXPECT_FALSE(reviews.review("", ours)->authenticated);
-  // A dead pod's token is worth nothing, once what the server remembers of it is over (10 s); a new Reviews has nothing
-  // remembered itself.
-  ASSERT_TRUE(asker->exchange({.method = "DELETE", .path = resource("v1", "Pod").path("tokens", "web") + "?gracePeriodSeconds=0"}));
+  // A dead pod's token is worth nothing, once what the server remembers of it is over (10 s); a new Reviews
+  // has nothing remembered itself.
+  ASSERT_TRUE(asker->exchange(
+      {.method = "DELETE", .path = resource("v1", "Pod").path("tokens", "web") + "?gracePeriodSeconds=0"}));
   const base::Instant deleted = clock.now();
   EXPECT_TRUE(eventually([&] { return !Reviews(*asker, clock).review(token, ours)->authenticated; }, 30s));
-  std::printf("the server believed a deleted pod's token for %ld ms\n", static_cast<long>((clock.now() - deleted) / base::Millis(1)));
+  std::printf("the server believed a deleted pod's token for %ld ms\n",
+              static_cast<long>((clock.now() - deleted) / base::Millis(1)));
 }
 
 TEST_F(KubeTest, what_somebody_may_do_is_asked) {
   const auto asker = client();
   Reviews reviews(*asker, clock);
-  const auto admin = reviews.access({.user = "admin", .groups = {"system:masters"}, .verb = "delete", .resource = "nodes"});
+  const auto admin =
+      reviews.access({.user = "admin", .groups = {"system:masters"}, .verb = "delete", .resource = "nodes"});
   ASSERT_TRUE(admin) << admin.error().what;
   EXPECT_TRUE(admin->allowed);
-  EXPECT_FALSE(reviews.access({.user = "nobody", .verb = "get", .resource = "secrets", .ns = "default"})->allowed);
+  EXPECT_FALSE(
+      reviews.access({.user = "nobody", .verb = "get", .resource = "secrets", .ns = "default"})->allowed);
 }
 
 TEST_F(KubeTest, one_of_two_leads_and_the_other_follows_when_it_leaves_or_dies) {
   make_namespace("lease");
   const auto first = client(ApiServers::kFirst), second = client(ApiServers::kSecond);
-  LeaseOptions options{.ns = "lease", .name = "weft-control", .identity = "one", .duration = 3s, .renew_deadline = 2s, .retry = 300ms};
+  LeaseOptions options{.ns = "lease",
+                       .name = "weft-control",
+                       .identity = "one",
+                       .duration = 3s,
+                       .renew_deadline = 2s,
+                       .retry = 300ms};
   std::atomic<int> elected{0}, lost{0};
   auto one = std::make_unique<LeaderElection>(*first, clock, options,
                                               LeaderElection::Callbacks{[&] { ++elected; }, [&] { ++lost; }});
@@ -284,7 +306,8 @@ TEST_F(KubeTest, one_of_two_leads_and_the_other_follows_when_it_leaves_or_dies) 
   EXPECT_FALSE(one->leads());
   EXPECT_EQ(elected, 1);
   EXPECT_EQ(lost, 1);
-  ASSERT_TRUE(eventually([&] { return two.leads(); }, 1500ms)) << "given back: nobody has to wait for its end";
+  ASSERT_TRUE(eventually([&] { return two.leads(); }, 1500ms))
+      << "given back: nobody has to wait for its end";
   one.reset();
   // Its server dies: it leads no more before another may.
   options.identity = "three";
@@ -308,19 +331,25 @@ TEST_F(KubeTest, one_of_two_leads_and_the_other_follows_when_it_leaves_or_dies) 
 TEST_F(KubeTest, the_same_event_again_is_a_series) {
   make_namespace("events");
   const auto asker = client();
-  EventRecorder recorder(*asker, clock, {.controller = "weft.mesh/agent", .instance = "n1", .series_write = 1s});
-  const Happening one{.regarding = {.api_version = "v1", .kind = "Pod", .ns = "events", .name = "web", .uid = "u"},
-                      .warning = true, .reason = "MeshCaptureFailed", .action = "Capturing", .note = "no netns"};
+  EventRecorder recorder(*asker, clock,
+                         {.controller = "weft.mesh/agent", .instance = "n1", .series_write = 1s});
+  const Happening one{
+      .regarding = {.api_version = "v1", .kind = "Pod", .ns = "events", .name = "web", .uid = "u"},
+      .warning = true,
+      .reason = "MeshCaptureFailed",
+      .action = "Capturing",
+      .note = "no netns"};
   for (int i = 0; i < 5; ++i) recorder.record(one);
   const auto count = [&]() -> int64_t {
     int64_t series = 0, events = 0;
-    const auto listed = asker->list(resource("events.k8s.io/v1", "Event"), {.ns = "events"}, [&](Node event) -> base::Status {
-      ++events;
-      EXPECT_EQ(event.at({"type"}).as_string(), "Warning");
-      EXPECT_EQ(event.at({"note"}).as_string(), "no netns");
-      series = event.at({"series", "count"}).as_int();
-      return {};
-    });
+    const auto listed =
+        asker->list(resource("events.k8s.io/v1", "Event"), {.ns = "events"}, [&](Node event) -> base::Status {
+          ++events;
+          EXPECT_EQ(event.at({"type"}).as_string(), "Warning");
+          EXPECT_EQ(event.at({"note"}).as_string(), "no netns");
+          series = event.at({"series", "count"}).as_int();
+          return {};
+        });
     EXPECT_TRUE(listed);
     EXPECT_LE(events, 1);
     return events == 1 ? series : -1;

@@ -14,9 +14,11 @@ using Objects = std::map<std::string, std::string>;
 
 struct ReflectorTest : KubeTest {
   void TearDown() override {
-    for (const int port : {ApiServers::kFirst, ApiServers::kSecond}) EXPECT_TRUE(servers_.ready(port)) << port;
+    for (const int port : {ApiServers::kFirst, ApiServers::kSecond})
+      EXPECT_TRUE(servers_.ready(port)) << port;
   }
-  std::unique_ptr<Reflectors> reflect(std::vector<std::pair<ReflectorSpec, Mirror*>> all, const ReflectorLimits& limits = {}) {
+  std::unique_ptr<Reflectors> reflect(std::vector<std::pair<ReflectorSpec, Mirror*>> all,
+                                      const ReflectorLimits& limits = {}) {
     auto made = Reflectors::create(servers_.config(ApiServers::kFirst), clock, limits);
     CHECK(made.has_value());
     for (auto& [spec, mirror] : all) (*made)->add(spec, *mirror);
@@ -52,7 +54,8 @@ TEST_F(ReflectorTest, what_is_there_is_told_and_then_what_changes) {
   put(*asker, "changes", "a", "1");
   put(*asker, "changes", "b", "1");
   Mirror mirror;
-  const auto reflectors = reflect({{{.resource = maps, .ns = "changes", .label_selector = "of=test"}, &mirror}}, {.chunk = 1});
+  const auto reflectors =
+      reflect({{{.resource = maps, .ns = "changes", .label_selector = "of=test"}, &mirror}}, {.chunk = 1});
   ASSERT_TRUE(becomes(mirror, {{"a", "1"}, {"b", "1"}}));
   ASSERT_TRUE(eventually([&] { return mirror.state().phase == ReflectorPhase::kWatching; }));
   EXPECT_EQ(mirror.synced(), 1);
@@ -82,12 +85,14 @@ TEST_F(ReflectorTest, many_share_one_connection) {
   }
   const auto reflectors = reflect(all);
   for (const auto& mirror : mirrors)
-    EXPECT_TRUE(eventually([&] { return mirror->state().phase == ReflectorPhase::kWatching; })) << mirror->state().why;
+    EXPECT_TRUE(eventually([&] { return mirror->state().phase == ReflectorPhase::kWatching; }))
+        << mirror->state().why;
   EXPECT_EQ(connections_of_ours(), 1u);
   servers_.kill(ApiServers::kFirst);
   restart_first();
   for (const auto& mirror : mirrors)
-    EXPECT_TRUE(eventually([&] { return mirror->state().phase == ReflectorPhase::kWatching; }, 60s)) << mirror->state().why;
+    EXPECT_TRUE(eventually([&] { return mirror->state().phase == ReflectorPhase::kWatching; }, 60s))
+        << mirror->state().why;
   EXPECT_EQ(connections_of_ours(), 1u) << "also after it was away";
 }
 
@@ -124,11 +129,13 @@ TEST_F(ReflectorTest, a_server_that_freezes_is_left_and_found_again) {
   const auto second = client(ApiServers::kSecond);
   put(*second, "frozen", "a", "1");
   Mirror mirror;
-  const auto reflectors = reflect({{{.resource = maps, .ns = "frozen", .label_selector = "of=test"}, &mirror}},
-                                  {.list_deadline = 3s, .idle = 3s, .backoff_first = 200ms, .backoff_most = 1s});
+  const auto reflectors =
+      reflect({{{.resource = maps, .ns = "frozen", .label_selector = "of=test"}, &mirror}},
+              {.list_deadline = 3s, .idle = 3s, .backoff_first = 200ms, .backoff_most = 1s});
   ASSERT_TRUE(becomes(mirror, {{"a", "1"}}));
   servers_.freeze(ApiServers::kFirst, true);
-  EXPECT_TRUE(eventually([&] { return mirror.state().why.find("has said nothing for 3 s") != std::string::npos; }));
+  EXPECT_TRUE(
+      eventually([&] { return mirror.state().why.find("has said nothing for 3 s") != std::string::npos; }));
   put(*second, "frozen", "a", "2");
   EXPECT_EQ(mirror.objects(), (Objects{{"a", "1"}}));
   servers_.freeze(ApiServers::kFirst, false);
@@ -137,13 +144,18 @@ TEST_F(ReflectorTest, a_server_that_freezes_is_left_and_found_again) {
 }
 
 Node crd() {
-  return json(R"({"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"things.test.example"},
-    "spec":{"group":"test.example","scope":"Namespaced","names":{"plural":"things","singular":"thing","kind":"Thing","listKind":"ThingList"},
-    "versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}]}})");
+  return json(
+      R"({"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition",
+    "metadata":{"name":"things.test.example"},
+    "spec":{"group":"test.example","scope":"Namespaced",
+    "names":{"plural":"things","singular":"thing","kind":"Thing","listKind":"ThingList"},
+    "versions":[{"name":"v1","served":true,"storage":true,
+    "schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}]}})");
 }
 
 TEST_F(ReflectorTest, a_kind_that_nobody_serves_is_empty_until_its_crd_comes_and_after_it_went) {
-  const Resource things{.group = "test.example", .version = "v1", .plural = "things", .kind = "Thing", .namespaced = true};
+  const Resource things{
+      .group = "test.example", .version = "v1", .plural = "things", .kind = "Thing", .namespaced = true};
   const Resource crds = resource("apiextensions.k8s.io/v1", "CustomResourceDefinition");
   Mirror mirror;
   const auto reflectors = reflect({{{.resource = things}, &mirror}},
@@ -153,7 +165,9 @@ TEST_F(ReflectorTest, a_kind_that_nobody_serves_is_empty_until_its_crd_comes_and
   EXPECT_NE(mirror.state().why.find("are its CRDs installed?"), std::string::npos);
   const auto asker = client();
   ASSERT_TRUE(asker->create_object(crds, "", crd()));
-  const Node thing = json(R"({"apiVersion":"test.example/v1","kind":"Thing","metadata":{"name":"x","namespace":"default"},"data":{"k":"1"}})");
+  const Node thing = json(
+      R"({"apiVersion":"test.example/v1","kind":"Thing",
+      "metadata":{"name":"x","namespace":"default"},"data":{"k":"1"}})");
   EXPECT_TRUE(eventually([&] { return asker->create_object(things, "default", thing).has_value(); }));
   EXPECT_TRUE(becomes(mirror, {{"x", "1"}}));
   ASSERT_TRUE(asker->remove(crds, "", "things.test.example"));
@@ -181,8 +195,8 @@ size_t resident_kib() {
   return 0;
 }
 
-// Not an assertion about speed but about order: 3,000 objects of 1 KiB are there within seconds and cost little beside
-// what the consumer keeps.
+// Not an assertion about speed but about order: 3,000 objects of 1 KiB are there within seconds and cost
+// little beside what the consumer keeps.
 TEST_F(ReflectorTest, thousands_of_objects_come_at_the_cost_of_a_chunk) {
   make_namespace("many");
   std::vector<std::thread> threads;
@@ -191,7 +205,9 @@ TEST_F(ReflectorTest, thousands_of_objects_come_at_the_cost_of_a_chunk) {
     threads.emplace_back([&, t] {
       const auto asker = client(ApiServers::kSecond);
       for (int i = t; i < 3000; i += 4)
-        if (asker->create_object(maps, "many", config_map(fmt::format("m{}", i), std::string(1024, 'x'), "many"))) ++made;
+        if (asker->create_object(maps, "many",
+                                 config_map(fmt::format("m{}", i), std::string(1024, 'x'), "many")))
+          ++made;
     });
   for (std::thread& thread : threads) thread.join();
   ASSERT_EQ(made, 3000);

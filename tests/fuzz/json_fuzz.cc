@@ -1,5 +1,5 @@
-// Any bytes: the reader comes to an end within its bounds, what was read survives being written, and the form that hands
-// out a list agrees with the one that reads it whole.
+// Any bytes: the reader comes to an end within its bounds, what was read survives being written, and the form
+// that hands out a list agrees with the one that reads it whole.
 #include <cstdint>
 #include <string>
 #include <string_view>

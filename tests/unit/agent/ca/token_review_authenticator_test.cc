@@ -20,7 +20,8 @@ kube::TokenVerdict good() {
 
 // An API server that says what the test wants, and remembers what it was asked.
 struct FakeReviewer final : kube::TokenReviewer {
-  kube::ApiResult<kube::TokenVerdict> review(std::string_view token, std::span<const std::string> audiences) override {
+  kube::ApiResult<kube::TokenVerdict> review(std::string_view token,
+                                             std::span<const std::string> audiences) override {
     asked.emplace_back(token);
     for (const std::string& audience : audiences) asked.push_back(audience);
     return answer;
@@ -52,14 +53,17 @@ TEST_F(TokenReviewTest, a_server_that_does_not_say_the_node_leaves_it_to_the_ind
 
 TEST_F(TokenReviewTest, another_cluster_and_what_is_no_jwt_cost_no_question) {
   EXPECT_EQ(authenticator.authenticate("a.b.c", "other").error().reason, Reason::kCluster);
-  for (const std::string& bad : {std::string(), std::string("abc"), std::string("a.b"), std::string("a.b.c.d"), std::string("a b.c.d"),
-                                 std::string("a.b\r\n.c"), std::string(".b.c"), std::string(kMaxToken, 'a') + ".b.c"})
-    EXPECT_EQ(authenticator.authenticate(bad, "").error().reason, Reason::kTokenMalformed) << bad.substr(0, 20);
+  for (const std::string& bad :
+       {std::string(), std::string("abc"), std::string("a.b"), std::string("a.b.c.d"), std::string("a b.c.d"),
+        std::string("a.b\r\n.c"), std::string(".b.c"), std::string(kMaxToken, 'a') + ".b.c"})
+    EXPECT_EQ(authenticator.authenticate(bad, "").error().reason, Reason::kTokenMalformed)
+        << bad.substr(0, 20);
   EXPECT_TRUE(reviewer.asked.empty());
 }
 
 TEST_F(TokenReviewTest, when_nobody_can_be_asked_nobody_gets_in) {
-  reviewer.answer = std::unexpected(kube::ApiError(base::Error{.kind = base::ErrorKind::kTimeout, .what = "away"}));
+  reviewer.answer =
+      std::unexpected(kube::ApiError(base::Error{.kind = base::ErrorKind::kTimeout, .what = "away"}));
   const auto caller = authenticator.authenticate("a.b.c", "");
   EXPECT_EQ(caller.error().reason, Reason::kNotReady);
   EXPECT_NE(caller.error().what.find("away"), std::string::npos);
@@ -79,15 +83,23 @@ TEST(TokenReviewCaller, who_is_no_bound_service_account_is_refused) {
   };
   for (const Row& row : {
            Row{"a person", [](kube::TokenVerdict& v) { v.username = "admin"; }},
-           Row{"a name without its group", [](kube::TokenVerdict& v) { v.groups = {"system:authenticated"}; }},
+           Row{"a name without its group",
+               [](kube::TokenVerdict& v) { v.groups = {"system:authenticated"}; }},
            Row{"half a name", [](kube::TokenVerdict& v) { v.username = "system:serviceaccount:dev"; }},
            Row{"no name", [](kube::TokenVerdict& v) { v.username = "system:serviceaccount:dev:"; }},
            Row{"two colons", [](kube::TokenVerdict& v) { v.username = "system:serviceaccount:dev:a:b"; }},
-           Row{"a path for a namespace", [](kube::TokenVerdict& v) { v.username = "system:serviceaccount:a/b:c"; }},
-           Row{"no pod", [](kube::TokenVerdict& v) { v.extra.erase("authentication.kubernetes.io/pod-name"); }},
-           Row{"no uid", [](kube::TokenVerdict& v) { v.extra.erase("authentication.kubernetes.io/pod-uid"); }},
-           Row{"a long uid", [](kube::TokenVerdict& v) { v.extra["authentication.kubernetes.io/pod-uid"] = {std::string(200, 'x')}; }},
-           Row{"a strange node", [](kube::TokenVerdict& v) { v.extra["authentication.kubernetes.io/node-name"] = {"a/b"}; }},
+           Row{"a path for a namespace",
+               [](kube::TokenVerdict& v) { v.username = "system:serviceaccount:a/b:c"; }},
+           Row{"no pod",
+               [](kube::TokenVerdict& v) { v.extra.erase("authentication.kubernetes.io/pod-name"); }},
+           Row{"no uid",
+               [](kube::TokenVerdict& v) { v.extra.erase("authentication.kubernetes.io/pod-uid"); }},
+           Row{"a long uid",
+               [](kube::TokenVerdict& v) {
+                 v.extra["authentication.kubernetes.io/pod-uid"] = {std::string(200, 'x')};
+               }},
+           Row{"a strange node",
+               [](kube::TokenVerdict& v) { v.extra["authentication.kubernetes.io/node-name"] = {"a/b"}; }},
        }) {
     kube::TokenVerdict verdict = good();
     row.change(verdict);

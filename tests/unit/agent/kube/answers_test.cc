@@ -14,8 +14,9 @@ using base::ErrorKind;
 using objects::Node;
 
 TEST(ApiError, keeps_the_servers_words_and_says_who_was_asked) {
-  const ApiError error = api_error("GET /api/v1/pods", 403,
-                                   R"({"kind":"Status","reason":"Forbidden","message":"pods is forbidden","code":403})");
+  const ApiError error =
+      api_error("GET /api/v1/pods", 403,
+                R"({"kind":"Status","reason":"Forbidden","message":"pods is forbidden","code":403})");
   EXPECT_EQ(error.kind, ErrorKind::kRefused);
   EXPECT_EQ(error.reason, "Forbidden");
   EXPECT_EQ(error.what, "GET /api/v1/pods: the API server answers 403 Forbidden: pods is forbidden");
@@ -55,7 +56,9 @@ Node review(const std::string& status) {
 TEST(TokenReview, a_good_token_says_who_and_where) {
   const std::vector<std::string> audiences{"istio-ca"};
   const TokenVerdict verdict = read_token_review(
-      review(R"({"authenticated":true,"audiences":["istio-ca"],"user":{"username":"system:serviceaccount:dev:web","uid":"u",
+      review(
+          R"({"authenticated":true,"audiences":["istio-ca"],
+        "user":{"username":"system:serviceaccount:dev:web","uid":"u",
         "groups":["system:serviceaccounts"],"extra":{"authentication.kubernetes.io/pod-name":["web-1"],
         "authentication.kubernetes.io/node-name":["node-a"],"authentication.kubernetes.io/pod-uid":["p-1"]}}})"),
       audiences);
@@ -76,27 +79,32 @@ TEST(TokenReview, a_server_that_did_not_look_at_the_audience_is_not_believed) {
     EXPECT_FALSE(verdict.authenticated);
     EXPECT_NE(verdict.error.find("audience"), std::string::npos);
   }
-  EXPECT_TRUE(read_token_review(review(R"({"authenticated":true,"user":{"username":"x"}})"), {}).authenticated);
+  EXPECT_TRUE(
+      read_token_review(review(R"({"authenticated":true,"user":{"username":"x"}})"), {}).authenticated);
 }
 
 TEST(TokenReview, without_a_clear_yes_it_is_no) {
-  for (const char* said : {"{}", "null", R"({"authenticated":"true","user":{"username":"x"}})",
-                           R"({"authenticated":true,"user":{}})", R"({"authenticated":false,"error":"expired"})"})
+  for (const char* said :
+       {"{}", "null", R"({"authenticated":"true","user":{"username":"x"}})",
+        R"({"authenticated":true,"user":{}})", R"({"authenticated":false,"error":"expired"})"})
     EXPECT_FALSE(read_token_review(review(said), {}).authenticated) << said;
   EXPECT_EQ(read_token_review(review(R"({"authenticated":false,"error":"expired"})"), {}).error, "expired");
 }
 
 TEST(Discovery, resources_come_without_their_subresources) {
   const auto list = *parse::read_json(R"({"kind":"APIResourceList","resources":[
-      {"name":"deployments","kind":"Deployment","namespaced":true},{"name":"deployments/status","kind":"Deployment"}]})");
-  EXPECT_EQ(read_resource_list(list, "apps/v1"), (std::vector<Resource>{*known_resource("apps/v1", "Deployment")}));
+      {"name":"deployments","kind":"Deployment","namespaced":true},
+      {"name":"deployments/status","kind":"Deployment"}]})");
+  EXPECT_EQ(read_resource_list(list, "apps/v1"),
+            (std::vector<Resource>{*known_resource("apps/v1", "Deployment")}));
 }
 
 TEST(Discovery, the_preferred_version_comes_first) {
   const auto group = *parse::read_json(
       R"({"preferredVersion":{"version":"v1"},"versions":[{"version":"v1beta1"},{"version":"v1"}]})");
   EXPECT_EQ(read_group_versions(group), (std::vector<std::string>{"v1", "v1beta1"}));
-  EXPECT_EQ(read_version(*parse::read_json(R"({"major":"1","minor":"36+","gitVersion":"v1.36.4"})")).minor, 36);
+  EXPECT_EQ(read_version(*parse::read_json(R"({"major":"1","minor":"36+","gitVersion":"v1.36.4"})")).minor,
+            36);
 }
 
 TEST(Backoff, doubles_up_to_its_bound_and_is_spread) {
@@ -109,7 +117,8 @@ TEST(Backoff, doubles_up_to_its_bound_and_is_spread) {
   for (int i = 0; i < 100; ++i) EXPECT_LT(backoff.next(), std::chrono::seconds(16));
   backoff.reset();
   EXPECT_LT(backoff.next(), std::chrono::seconds(2));
-  Backoff other(std::chrono::seconds(1), std::chrono::seconds(8), 2), same(std::chrono::seconds(1), std::chrono::seconds(8), 2);
+  Backoff other(std::chrono::seconds(1), std::chrono::seconds(8), 2),
+      same(std::chrono::seconds(1), std::chrono::seconds(8), 2);
   EXPECT_EQ(other.next(), same.next());
 }
 

@@ -1,4 +1,5 @@
-// Where the API server is and who we are: kubeconfigs in their forms, refusals, the pod's own files, tokens that change.
+// Where the API server is and who we are: kubeconfigs in their forms, refusals, the pod's own files, tokens
+// that change.
 #include "agent/kube/config.h"
 
 #include <fmt/format.h>
@@ -69,8 +70,11 @@ users:
 
 TEST(Kubeconfig, data_fields_are_decoded_and_paths_are_beside_the_file) {
   const auto config = parse_kubeconfig(
-      kubeconfig(fmt::format("{{server: \"https://10.0.0.1:6443/\", certificate-authority-data: {}, tls-server-name: kube}}", kPem64),
-                 "{client-certificate: pki/me.crt, client-key: /etc/me.key}"),
+      kubeconfig(
+          fmt::format(
+              "{{server: \"https://10.0.0.1:6443/\", certificate-authority-data: {}, tls-server-name: kube}}",
+              kPem64),
+          "{client-certificate: pki/me.crt, client-key: /etc/me.key}"),
       "/home-of/config");
   ASSERT_TRUE(config) << config.error().what;
   EXPECT_EQ(config->server, "https://10.0.0.1:6443");
@@ -84,7 +88,8 @@ TEST(Kubeconfig, data_fields_are_decoded_and_paths_are_beside_the_file) {
 
 TEST(Kubeconfig, tokens_and_token_files_are_taken) {
   EXPECT_EQ(parse_kubeconfig(kubeconfig("{server: \"https://a\"}", "{token: abc}"), "f")->token, "abc");
-  EXPECT_EQ(parse_kubeconfig(kubeconfig("{server: \"https://a\"}", "{tokenFile: t}"), "d/f")->token_file, "d/t");
+  EXPECT_EQ(parse_kubeconfig(kubeconfig("{server: \"https://a\"}", "{tokenFile: t}"), "d/f")->token_file,
+            "d/t");
 }
 
 TEST(Kubeconfig, what_would_weaken_trust_or_is_not_built_is_refused_with_a_sentence) {
@@ -93,12 +98,14 @@ TEST(Kubeconfig, what_would_weaken_trust_or_is_not_built_is_refused_with_a_sente
   };
   const char* good = "{server: \"https://a\"}";
   for (const Row& row : {
-           Row{"{server: \"https://a\", insecure-skip-tls-verify: true}", "{}", "insecure-skip-tls-verify is not followed"},
+           Row{"{server: \"https://a\", insecure-skip-tls-verify: true}", "{}",
+               "insecure-skip-tls-verify is not followed"},
            Row{"{server: \"http://a\"}", "{}", "over TLS only"},
            Row{"{server: \"a:6443\"}", "{}", "is no https:// address"},
            Row{"{}", "{}", "the cluster has no server"},
            Row{"{server: \"https://a\", proxy-url: \"http://p\"}", "{}", "proxy-url is not followed"},
-           Row{"{server: \"https://a\", certificate-authority-data: \"!\"}", "{}", "certificate-authority-data is no base64"},
+           Row{"{server: \"https://a\", certificate-authority-data: \"!\"}", "{}",
+               "certificate-authority-data is no base64"},
            Row{"{server: \"https://a\", certificate-authority-data: \"AAAA\"}", "{}", "holds no PEM"},
            Row{good, "{exec: {command: x}}", "exec plugin"},
            Row{good, "{auth-provider: {name: x}}", "auth-provider"},
@@ -116,8 +123,10 @@ TEST(Kubeconfig, what_would_weaken_trust_or_is_not_built_is_refused_with_a_sente
 
 TEST(Kubeconfig, what_is_missing_is_named) {
   const std::string text = kubeconfig("{server: \"https://a\"}", "{}");
-  EXPECT_NE(parse_kubeconfig(text, "f", "nope").error().what.find("no contexts named \"nope\""), std::string::npos);
-  EXPECT_NE(parse_kubeconfig(text, "f", "other").error().what.find("no clusters named \"nowhere\""), std::string::npos);
+  EXPECT_NE(parse_kubeconfig(text, "f", "nope").error().what.find("no contexts named \"nope\""),
+            std::string::npos);
+  EXPECT_NE(parse_kubeconfig(text, "f", "other").error().what.find("no clusters named \"nowhere\""),
+            std::string::npos);
   EXPECT_NE(parse_kubeconfig("a: [", "f").error().what.find("kubeconfig f:"), std::string::npos);
   EXPECT_FALSE(parse_kubeconfig("", "f"));
   EXPECT_FALSE(parse_kubeconfig("[1]", "f"));

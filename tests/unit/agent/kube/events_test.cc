@@ -22,7 +22,9 @@ Happening happening(const std::string& pod, const std::string& reason = "MeshCap
 struct EventsTest : ::testing::Test {
   explicit EventsTest(EventOptions chosen = {.controller = "weft.mesh/agent", .instance = "node-a"})
       : ledger(std::move(chosen), counters) {}
-  std::optional<EventWrite> add(const Happening& one) { return ledger.add(one, clock.now(), clock.wall_now()); }
+  std::optional<EventWrite> add(const Happening& one) {
+    return ledger.add(one, clock.now(), clock.wall_now());
+  }
   test::FakeClock clock;
   EventCounters counters;
   EventLedger ledger;

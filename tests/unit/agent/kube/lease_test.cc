@@ -108,7 +108,8 @@ TEST_F(ElectionTest, an_absurd_duration_of_another_is_bounded) {
 }
 
 TEST(MicroTime, has_six_digits_and_is_in_utc) {
-  EXPECT_EQ(micro_time(base::WallTime(std::chrono::microseconds(1'700'000'000'000'042))), "2023-11-14T22:13:20.000042Z");
+  EXPECT_EQ(micro_time(base::WallTime(std::chrono::microseconds(1'700'000'000'000'042))),
+            "2023-11-14T22:13:20.000042Z");
 }
 
 TEST(LeaseRecord, is_read_from_an_object) {

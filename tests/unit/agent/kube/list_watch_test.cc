@@ -29,11 +29,13 @@ struct Diary final : ReflectorSink {
 };
 
 std::string object(const std::string& name, int version) {
-  return fmt::format(R"({{"metadata":{{"name":"{}","namespace":"dev","resourceVersion":"{}"}}}})", name, version);
+  return fmt::format(R"({{"metadata":{{"name":"{}","namespace":"dev","resourceVersion":"{}"}}}})", name,
+                     version);
 }
 std::string list(const Strings& objects, int version, const std::string& next = "") {
-  return fmt::format(R"({{"kind":"PodList","metadata":{{"resourceVersion":"{}","continue":"{}"}},"items":[{}]}})", version,
-                     next, fmt::join(objects, ","));
+  return fmt::format(
+      R"({{"kind":"PodList","metadata":{{"resourceVersion":"{}","continue":"{}"}},"items":[{}]}})", version,
+      next, fmt::join(objects, ","));
 }
 std::string event(const std::string& type, const std::string& object) {
   return fmt::format("{{\"type\":\"{}\",\"object\":{}}}\n", type, object);
@@ -92,7 +94,8 @@ TEST_F(ListWatchTest, a_watch_begins_where_the_list_was_and_goes_on_from_the_las
   EXPECT_EQ(answer(200, event("MODIFIED", object("a", 10)) + event("ADDED", object("b", 11)) +
                             event("DELETED", object("a", 12)) + event("BOOKMARK", object("", 20))),
             Nanos(0));
-  EXPECT_NE(ask.path.find("watch=true&allowWatchBookmarks=true&resourceVersion=9&timeoutSeconds="), std::string::npos);
+  EXPECT_NE(ask.path.find("watch=true&allowWatchBookmarks=true&resourceVersion=9&timeoutSeconds="),
+            std::string::npos);
   EXPECT_EQ(diary.take(), (Strings{"+a@10", "+b@11", "-a"}));
   EXPECT_EQ(core.ask().path.find("resourceVersion=20") == std::string::npos, false);
   EXPECT_EQ(counters.events, 3u);
@@ -113,7 +116,8 @@ TEST_F(ListWatchTest, the_time_of_a_watch_is_drawn_between_its_bounds) {
   EXPECT_GT(seen.size(), 40u);
 }
 
-TEST_F(ListWatchTest, a_version_that_is_too_old_leads_to_a_list_that_tells_what_vanished_and_only_what_changed) {
+TEST_F(ListWatchTest,
+       a_version_that_is_too_old_leads_to_a_list_that_tells_what_vanished_and_only_what_changed) {
   sync({object("a", 1), object("b", 2), object("c", 3)}, 9);
   const Nanos wait = answer(200, event("ERROR", status(410, "Expired")));
   EXPECT_LT(wait, std::chrono::seconds(1));
@@ -143,7 +147,9 @@ TEST_F(ListWatchTest, while_the_server_is_away_what_was_told_is_kept_and_the_wai
     const Nanos wait = cut();
     EXPECT_GE(wait, limits.backoff_first);
     EXPECT_LE(wait, 2 * limits.backoff_most);
-    if (i > 0 && i < 5) { EXPECT_GE(2 * wait, before); }
+    if (i > 0 && i < 5) {
+      EXPECT_GE(2 * wait, before);
+    }
     before = wait;
     clock.advance(wait);
   }
@@ -157,7 +163,8 @@ TEST_F(ListWatchTest, while_the_server_is_away_what_was_told_is_kept_and_the_wai
   EXPECT_LT(cut(), 2 * limits.backoff_first) << "it worked until just now";
 }
 
-TEST_F(ListWatchTest, after_silence_a_new_connection_is_asked_for_and_after_a_broken_one_the_shared_one_will_do) {
+TEST_F(ListWatchTest,
+       after_silence_a_new_connection_is_asked_for_and_after_a_broken_one_the_shared_one_will_do) {
   sync({}, 9);
   EXPECT_FALSE(core.ask().fresh);
   core.on_end(base::Error{.kind = base::ErrorKind::kTimeout, .what = "silence"}, clock.now());
@@ -200,7 +207,8 @@ TEST_F(ListWatchTest, an_answer_that_is_too_long_is_asked_for_in_smaller_pieces)
   EXPECT_EQ(core.ask().path, "/api/v1/pods?limit=250");
   for (int i = 0; i < 8; ++i) core.on_end(base::Error{.kind = base::ErrorKind::kLimit}, clock.now());
   EXPECT_EQ(core.ask().path, "/api/v1/pods?limit=1");
-  EXPECT_GT(core.on_end(base::Error{.kind = base::ErrorKind::kLimit}, clock.now()), Nanos(0)) << "one object too long";
+  EXPECT_GT(core.on_end(base::Error{.kind = base::ErrorKind::kLimit}, clock.now()), Nanos(0))
+      << "one object too long";
 }
 
 TEST_F(ListWatchTest, what_nobody_serves_is_told_as_no_objects_and_looked_for_on_and_on) {
@@ -254,8 +262,9 @@ TEST_F(ListWatchTest, events_arrive_in_any_pieces) {
 
 TEST_F(ListWatchTest, what_is_no_event_ends_the_watch_and_is_counted) {
   sync({}, 9);
-  for (const std::string& bad : {std::string("hello\n"), std::string("{}\n"), event("ADDED", "7"), event("ADDED", "{}"),
-                                 event("NEWS", object("a", 1)), event("ADDED", object("", 1))})
+  for (const std::string& bad :
+       {std::string("hello\n"), std::string("{}\n"), event("ADDED", "7"), event("ADDED", "{}"),
+        event("NEWS", object("a", 1)), event("ADDED", object("", 1))})
     EXPECT_GT(answer(200, bad), Nanos(0)) << bad;
   EXPECT_EQ(counters.malformed, 6u);
   EXPECT_EQ(diary.take(), Strings{});
@@ -281,7 +290,8 @@ TEST_F(SmallLimits, lines_chunks_and_objects_are_bounded) {
   sync({object("a", 1)}, 9);
   EXPECT_GT(answer(200, event("ADDED", object(std::string(300, 'x'), 1))), Nanos(0));
   EXPECT_EQ(counters.malformed, 1u);
-  answer(200, event("ADDED", object("b", 2)) + event("ADDED", object("c", 3)) + event("ADDED", object("d", 4)));
+  answer(200,
+         event("ADDED", object("b", 2)) + event("ADDED", object("c", 3)) + event("ADDED", object("d", 4)));
   EXPECT_EQ(diary.take(), (Strings{"+b@2", "+c@3"}));
   EXPECT_EQ(core.state().phase, ReflectorPhase::kStale);
   EXPECT_NE(core.state().why.find("more than 3 objects"), std::string::npos);
@@ -295,9 +305,13 @@ TEST(ListWatchSelectors, are_part_of_every_question) {
   test::FakeClock clock;
   Diary diary;
   ReflectorCounters counters;
-  ListWatch core({.resource = *known_resource("v1", "Pod"), .ns = "dev", .label_selector = "a=b", .field_selector = "spec.nodeName=n1"},
+  ListWatch core({.resource = *known_resource("v1", "Pod"),
+                  .ns = "dev",
+                  .label_selector = "a=b",
+                  .field_selector = "spec.nodeName=n1"},
                  diary, counters, {}, 7);
-  EXPECT_EQ(core.ask().path, "/api/v1/namespaces/dev/pods?labelSelector=a%3Db&fieldSelector=spec.nodeName%3Dn1&limit=500");
+  EXPECT_EQ(core.ask().path,
+            "/api/v1/namespaces/dev/pods?labelSelector=a%3Db&fieldSelector=spec.nodeName%3Dn1&limit=500");
 }
 
 TEST(Lines, are_cut_however_they_arrive_and_bounded) {

@@ -9,7 +9,8 @@ namespace {
 TEST(Resource, the_core_group_lives_below_api_and_others_below_apis) {
   EXPECT_EQ(known_resource("v1", "Pod")->path(""), "/api/v1/pods");
   EXPECT_EQ(known_resource("v1", "Pod")->path("dev"), "/api/v1/namespaces/dev/pods");
-  EXPECT_EQ(known_resource("apps/v1", "Deployment")->path("dev", "web"), "/apis/apps/v1/namespaces/dev/deployments/web");
+  EXPECT_EQ(known_resource("apps/v1", "Deployment")->path("dev", "web"),
+            "/apis/apps/v1/namespaces/dev/deployments/web");
   EXPECT_EQ(known_resource("networking.istio.io/v1beta1", "Gateway")->path("dev", "web", "status"),
             "/apis/networking.istio.io/v1beta1/namespaces/dev/gateways/web/status");
 }

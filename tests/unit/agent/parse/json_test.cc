@@ -14,9 +14,9 @@ std::string round(std::string_view text) {
 }
 
 TEST(Json, values_keep_their_type_and_keys_their_order) {
-  const std::string text =
-      R"({"b":1,"a":[true,false,null,-7,1.5,"x"],"c":{"d":"\u00e4\n"},"e":{},"f":[]})";
-  EXPECT_EQ(round(text), "{\"b\":1,\"a\":[true,false,null,-7,1.5,\"x\"],\"c\":{\"d\":\"\xc3\xa4\\n\"},\"e\":{},\"f\":[]}");
+  const std::string text = R"({"b":1,"a":[true,false,null,-7,1.5,"x"],"c":{"d":"\u00e4\n"},"e":{},"f":[]})";
+  EXPECT_EQ(round(text),
+            "{\"b\":1,\"a\":[true,false,null,-7,1.5,\"x\"],\"c\":{\"d\":\"\xc3\xa4\\n\"},\"e\":{},\"f\":[]}");
   EXPECT_EQ(read_json("9223372036854775807")->as_int(), 9223372036854775807);
   EXPECT_EQ(read_json("9223372036854775808")->kind(), Node::Kind::kFloat);
   EXPECT_EQ(read_json("1e3")->as_int(), 1000);
@@ -36,8 +36,8 @@ TEST(Json, the_last_of_equal_keys_wins_as_in_go) {
 }
 
 TEST(Json, what_is_no_json_is_refused) {
-  for (const char* bad : {"", " ", "{", "[1,]", "{\"a\":1,}", "nul", "{\"a\" 1}", "{} {}", "'a'", "01", "\"\x80\"",
-                          "\"a\nb\"", "{1:2}", "\"\\ud800\"", "[1e999]"})
+  for (const char* bad : {"", " ", "{", "[1,]", "{\"a\":1,}", "nul", "{\"a\" 1}", "{} {}", "'a'", "01",
+                          "\"\x80\"", "\"a\nb\"", "{1:2}", "\"\\ud800\"", "[1e999]"})
     EXPECT_EQ(read_json(bad).error().kind, base::ErrorKind::kInvalid) << bad;
 }
 
@@ -68,7 +68,8 @@ TEST(Json, a_list_is_handed_out_one_by_one_and_its_rest_returned) {
       });
   ASSERT_TRUE(rest);
   EXPECT_EQ(names, (std::vector<std::string>{"a", "b"}));
-  EXPECT_EQ(objects::to_json(*rest, 0), R"({"kind":"PodList","metadata":{"continue":"abc"},"items":[],"more":7})");
+  EXPECT_EQ(objects::to_json(*rest, 0),
+            R"({"kind":"PodList","metadata":{"continue":"abc"},"items":[],"more":7})");
 }
 
 TEST(Json, a_list_that_is_null_is_empty_and_one_that_is_no_list_is_refused) {
