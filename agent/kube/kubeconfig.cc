@@ -1,10 +1,10 @@
 // kubeconfig files (client-go tools/clientcmd/api/v1). Unknown fields are passed over, as kubectl does,
 // except those that would change how the server is trusted or who we are.
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include "agent/kube/config.h"
 #include "agent/objects/node.h"
+#include "agent/parse/base64.h"
 #include "agent/parse/yaml.h"
 
 namespace weft::kube {
@@ -97,20 +97,14 @@ class Reader {
   base::Result<Pem> pem(const Node& holder, const std::string& field) const {
     const std::string& data = holder.at({field + "-data"}).as_string();
     if (data.empty()) return Pem{.data = {}, .file = beside(holder.at({field}).as_string())};
-    std::string out(data.size() / 4 * 3 + 3, '\0');
     std::string packed;
     for (const char c : data)
       if (c != '\n' && c != '\r' && c != ' ') packed += c;
-    if (packed.size() > kMaxPem || packed.size() % 4 != 0) return refuse(field + "-data is no base64");
-    const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                     reinterpret_cast<const unsigned char*>(packed.data()),
-                                     static_cast<int>(packed.size()));
-    if (size < 0) return refuse(field + "-data is no base64");
-    // EVP_DecodeBlock counts the padding as zero bytes.
-    const size_t padding = packed.ends_with("==") ? 2 : packed.ends_with('=') ? 1 : 0;
-    out.resize(static_cast<size_t>(size) - padding);
-    if (!out.contains("-----BEGIN ")) return refuse(field + "-data holds no PEM");
-    return Pem{.data = std::move(out), .file = {}};
+    if (packed.size() > kMaxPem) return refuse(field + "-data is too long");
+    auto out = parse::decode_base64(packed, parse::Base64::kPlain);
+    if (!out) return refuse(field + "-data is no base64");
+    if (!out->contains("-----BEGIN ")) return refuse(field + "-data holds no PEM");
+    return Pem{.data = *std::move(out), .file = {}};
   }
 
   [[nodiscard]] std::string beside(const std::string& path) const {
