@@ -249,7 +249,8 @@ base::Status ListWatch::take_event(std::string_view type, Node object) {
       known_.erase(place);
       return base::fail(ErrorKind::kLimit, fmt::format("more than {} objects", limits_.max_objects));
     }
-    place->second = {.version = version, .look = look_};
+    // As of the last look: the next one has to find it again.
+    place->second = {.version = version, .look = look_ - 1};
     fill_in_kind(object, spec_.resource);
     sink_.on_object(std::move(object));
   } else {

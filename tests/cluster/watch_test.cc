@@ -109,9 +109,15 @@ class Ledger {
   bool synced() {
     return eventually([&] { return synced_ == 1; });
   }
-  size_t removals() {
+  size_t removals() {  // of Services
     const std::lock_guard lock(mutex_);
     return removals_;
+  }
+  std::string warnings() {
+    const std::lock_guard lock(mutex_);
+    std::string out;
+    for (const std::string& warning : warnings_) out += warning + "\n";
+    return out;
   }
   std::vector<objects::Finding> findings(const std::string& name) {
     const std::lock_guard lock(mutex_);
@@ -119,11 +125,14 @@ class Ledger {
   }
 
  private:
-  void note(const Upsert& event) { objects_[event.key] = event.object; }
+  void note(const Upsert& event) {
+    objects_[event.key] = event.object;
+    for (const objects::Finding& finding : event.findings) warnings_.push_back(objects::to_string(finding));
+  }
   void note(const Remove& event) {
     objects_.erase(event.key);
     findings_.erase(event.key);
-    if (event.key.ns == kNs) ++removals_;
+    if (event.key.ns == kNs && event.key.kind == Kind::kService) ++removals_;
   }
   void note(const ObjectFindings& event) { findings_[event.key] = event.findings; }
   void note(const FileFindings&) { ADD_FAILURE() << "there are no files behind this door"; }
@@ -133,6 +142,7 @@ class Ledger {
   std::condition_variable changed_;
   std::map<ObjectKey, objects::ObjectPtr> objects_;
   std::map<ObjectKey, std::vector<objects::Finding>> findings_;
+  std::vector<std::string> warnings_;
   int synced_ = 0;
   size_t removals_ = 0;
 };
@@ -192,6 +202,7 @@ TEST_F(ClusterWatchTest, what_kubectl_applies_changes_and_deletes_comes_out_as_e
   EXPECT_TRUE(ledger.lacks(Kind::kService, "web"));
   EXPECT_EQ(watch->counters().unreadable, 0u);
   EXPECT_EQ(watch->counters().refused, 0u) << "everything that runs in this cluster can be read";
+  EXPECT_EQ(ledger.warnings(), "");
 }
 
 TEST_F(ClusterWatchTest, a_kind_that_is_installed_later_is_picked_up_and_its_refused_objects_say_why) {
