@@ -134,9 +134,9 @@ TEST_F(ListWatchTest, what_came_by_the_watch_and_vanished_unseen_is_gone_after_t
   answer(200, event("ADDED", object("b", 10)) + event("MODIFIED", object("a", 11)));
   diary.take();
   answer(410, status(410, "Expired"));
-  answer(200, list({object("c", 30)}, 40));
-  EXPECT_EQ(diary.take(), (Strings{"+c@30", "-a", "-b", "synced"}));
-  EXPECT_EQ(counters.objects, 1u);
+  answer(200, list({object("a", 11), object("c", 30)}, 40));
+  EXPECT_EQ(diary.take(), (Strings{"+c@30", "-b", "synced"}));
+  EXPECT_EQ(counters.objects, 2u);
 }
 
 TEST_F(ListWatchTest, an_answer_of_410_is_the_same_and_again_and_again_it_waits_longer) {
