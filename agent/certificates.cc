@@ -4,6 +4,7 @@
 
 #include "agent/certs/grpc_ca_client.h"
 #include "agent/objects/object.h"
+#include "agent/source.h"
 
 namespace weft::agent {
 namespace {
@@ -110,11 +111,24 @@ Certificates::Certificates(base::Loop& loop, publish::Publisher& publisher, cons
   service_->start();
 }
 
+base::Status Certificates::follow_roots(const Options& options, const base::Clock& clock) {
+  if (!service_ || !behind_api_server(options) || options.ca.root_file.empty()) return {};
+  TRY_ASSIGN(auto config, cluster_config(options));
+  TRY_ASSIGN(reflectors_, kube::Reflectors::create(std::move(config), clock));
+  roots_ = std::make_unique<mirror::ConfigMapFile>(
+      mirror::ConfigMapKey{options.ns.empty() ? "weft-system" : options.ns, "weft-ca-root", "root-cert.pem"},
+      options.ca.root_file);
+  reflectors_->add(roots_->spec(), *roots_);
+  reflectors_->start();
+  return {};
+}
+
 void Certificates::want(const model::Snapshot& snapshot) {
   if (service_) service_->want(snapshot);
 }
 
 void Certificates::stop() {
+  if (reflectors_) reflectors_->stop();
   if (service_) service_->stop();
 }
 
@@ -122,6 +136,7 @@ void Certificates::describe(Report& report) const {
   if (!service_) return;
   const auto identities = service_->desk().status();
   add_waiting(report, identities);
+  if (roots_ && !roots_->problem().empty()) report.waiting_for.push_back("the roots of the mesh: " + roots_->problem());
   Node list = Node::sequence();
   for (const auto& one : identities) list.append(identity_of(one));
   report.certificates = Node::mapping();

@@ -3,6 +3,8 @@
 #include <memory>
 
 #include "agent/certs/service.h"
+#include "agent/kube/reflector.h"
+#include "agent/mirror/config_map_file.h"
 #include "agent/options.h"
 #include "agent/publish/publisher.h"
 #include "agent/report.h"
@@ -17,6 +19,8 @@ class Certificates {
  public:
   // Before the publisher's thread and the loop run.
   Certificates(base::Loop& loop, publish::Publisher& publisher, const Options& options);
+  // Behind an API server the file of roots follows ConfigMap weft-ca-root of the agent's namespace. Once.
+  base::Status follow_roots(const Options& options, const base::Clock& clock);
 
   // Before the Snapshot is published: what a proxy reads there it may ask for.
   void want(const model::Snapshot& snapshot);
@@ -27,6 +31,8 @@ class Certificates {
 
  private:
   std::unique_ptr<certs::Service> service_;  // null: no CA
+  std::unique_ptr<mirror::ConfigMapFile> roots_;
+  std::unique_ptr<kube::Reflectors> reflectors_;
 };
 
 }  // namespace weft::agent

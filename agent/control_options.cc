@@ -34,7 +34,10 @@ std::string missing(const ControlOptions& options) {
     return "--namespace and --pod are needed: control's own pod";
   if (options.directory.empty()) return "--ca-dir DIR is needed: where root and signing key are, or are made";
   if (options.names.empty()) return "--ca-name NAME is needed: what callers verify in the server's certificate";
-  if (options.token_keys.empty()) return "--token-keys FILE is needed: the JWKS that callers' tokens are proven with";
+  if (options.token_keys.empty() && !behind_api_server(options.common))
+    return "--token-keys FILE is needed with --manifests: the JWKS that callers' tokens are proven with";
+  if (!options.token_keys.empty() && behind_api_server(options.common))
+    return "--token-keys is for --manifests: an API server is asked about tokens (TokenReview)";
   return "";
 }
 
@@ -74,7 +77,8 @@ ControlOptions parse_control_options(int argc, char** argv) {
   app.add_option("--status-dir", common.status_dir, "directory for the report of this agent");
   app.add_option("--ca-dir", options.directory,
                  "directory of ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem; followed while running; "
-                 "an empty one gets a root of its own");
+                 "an empty one gets a root of its own; behind an API server it holds what Secret cacerts, or else weft-ca, "
+                 "holds");
   app.add_option("--ca-bundle-out", options.bundle_out, "file to write the trust bundle to, for those who verify");
   app.add_option("--ca-listen", listen, "address and port to serve on")->capture_default_str();
   app.add_option("--ca-name", options.names, "DNS name or address in the server's own certificate; may be repeated");
@@ -84,7 +88,7 @@ ControlOptions parse_control_options(int argc, char** argv) {
   app.add_option("--node-account", options.node_accounts,
                  "ns/serviceaccount of node agents, which may ask for the pods of their node; may be repeated")
       ->capture_default_str();
-  app.add_option("--token-keys", options.token_keys, "JWKS file of the tokens' issuer, followed while running");
+  app.add_option("--token-keys", options.token_keys, "with --manifests: JWKS file of the tokens' issuer, followed while running");
   app.add_option("--token-issuer", options.token_issuer, "what tokens must say as their issuer")->capture_default_str();
   app.add_option("--token-audience", options.token_audience, "what tokens must be for")->capture_default_str();
   app.add_option("--cluster", options.cluster, "what callers may call this cluster in clusterid")->capture_default_str();

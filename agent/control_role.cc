@@ -7,7 +7,9 @@
 #include "agent/ca/jwks_authenticator.h"
 #include "agent/ca/node_authorizer.h"
 #include "agent/ca/service.h"
+#include "agent/ca/token_review_authenticator.h"
 #include "agent/leader.h"
+#include "agent/mirror/control_mirror.h"
 #include "agent/report.h"
 #include "agent/signals.h"
 #include "agent/source.h"
@@ -47,16 +49,22 @@ void add_statuses(objects::Node& out, const state::ApiStatusWriter& writer) {
   out.set("status_failures", number(statuses.failures));
 }
 
+void add_mirror(objects::Node& out, const mirror::ControlMirror& mirror, const kube::Reviews& reviews) {
+  out.set("ca_secret_changes", number(mirror.counters().secret_changes));
+  out.set("ca_secret_failures", number(mirror.counters().secret_failures));
+  out.set("root_config_maps_written", number(mirror.counters().bundles_written));
+  out.set("root_config_map_failures", number(mirror.counters().bundle_failures));
+  out.set("token_reviews_asked", number(reviews.counters().asked));
+  out.set("token_reviews_remembered", number(reviews.counters().cached));
+  out.set("token_review_errors", number(reviews.counters().errors));
+}
+
 // The certificate authority of the mesh. Objects enter by `source`, tokens and requests by `server`, certificates
 // leave by it. One loop, plus the server's threads, which only read what the loop has set.
 class Control {
  public:
   explicit Control(const ControlOptions& options)
       : options_(options),
-        authenticator_({.file = options.token_keys,
-                        .rules = {.issuer = options.token_issuer, .audience = options.token_audience},
-                        .cluster = options.cluster},
-                       clock_),
         authorizer_({.node_accounts = {options.node_accounts.begin(), options.node_accounts.end()},
                      .trust_domain = options.common.trust_domain}),
         reports_(options.common.status_dir, writer()) {}
@@ -66,7 +74,9 @@ class Control {
  private:
   [[nodiscard]] std::string writer() const { return options_.common.ns + "." + options_.common.pod; }
   base::Status build();
+  base::Status open_cluster();
   base::Status open_source();
+  [[nodiscard]] ca::Authenticator& authenticator();
   void take(const state::Build& build);
   void look();
   void renew_server(bool new_signer);
@@ -78,11 +88,15 @@ class Control {
   std::unique_ptr<base::Loop> loop_;
   std::unique_ptr<Signals> signals_;
   std::unique_ptr<ca::Authority> authority_;
-  ca::JwksAuthenticator authenticator_;
+  // Behind an API server: who leads, the CA's Secret and ConfigMaps, and who says whose a token is.
+  std::unique_ptr<Leader> leader_;
+  std::unique_ptr<mirror::ControlMirror> mirror_;
+  std::unique_ptr<kube::Reviews> reviews_;
+  std::unique_ptr<ca::TokenReviewAuthenticator> asker_;
+  std::unique_ptr<ca::JwksAuthenticator> keys_;  // behind a directory, in its place
   ca::NodeAuthorizer authorizer_;
   std::unique_ptr<ca::CertificateService> service_;
   std::unique_ptr<grpc::Server> server_;  // dies before what its handler uses
-  std::unique_ptr<Leader> leader_;  // behind an API server
   std::unique_ptr<Source> source_;
   state::ApiStatusWriter* statuses_ = nullptr;  // the source's; behind an API server
   std::unique_ptr<base::Timer> timer_;
@@ -98,8 +112,17 @@ class Control {
 base::Status Control::build() {
   TRY_ASSIGN(loop_, base::Loop::create(clock_));
   TRY_ASSIGN(signals_, Signals::create(*loop_, [this] { loop_->stop(); }));
+  if (behind_api_server(options_.common)) {
+    TRY(open_cluster());
+  } else {
+    keys_ = std::make_unique<ca::JwksAuthenticator>(
+        ca::JwksAuthenticator::Options{.file = options_.token_keys,
+                                       .rules = {.issuer = options_.token_issuer, .audience = options_.token_audience},
+                                       .cluster = options_.cluster},
+        clock_);
+  }
   TRY_ASSIGN(authority_, ca::Authority::open(options_.directory, options_.common.trust_domain, clock_.wall_now()));
-  service_ = std::make_unique<ca::CertificateService>(*authority_, authenticator_, authorizer_, options_.validity, clock_);
+  service_ = std::make_unique<ca::CertificateService>(*authority_, authenticator(), authorizer_, options_.validity, clock_);
   grpc::ServerOptions server;
   server.listen = options_.listen;
   server_ = std::make_unique<grpc::Server>(server);
@@ -112,12 +135,33 @@ base::Status Control::build() {
   return {};
 }
 
+ca::Authenticator& Control::authenticator() {
+  if (asker_) return *asker_;
+  return *keys_;
+}
+
+// The directory of the CA is filled from its Secret before anybody signs.
+base::Status Control::open_cluster() {
+  TRY_ASSIGN(auto config, cluster_config(options_.common));
+  TRY_ASSIGN(leader_, Leader::create(std::move(config), clock_, options_.common.ns, options_.common.pod));
+  mirror::ControlMirrorOptions mirror;
+  mirror.secret.ns = options_.common.ns;
+  mirror.secret.replica = options_.common.pod;
+  mirror.secret.directory = options_.directory;
+  mirror.secret.trust_domain = options_.common.trust_domain;
+  mirror_ = std::make_unique<mirror::ControlMirror>(leader_->client(), clock_, std::move(mirror),
+                                                    [this] { return leader_->leads(); });
+  TRY(mirror_->open());
+  reviews_ = std::make_unique<kube::Reviews>(leader_->client(), clock_);
+  asker_ = std::make_unique<ca::TokenReviewAuthenticator>(
+      ca::TokenReviewAuthenticator::Options{.audience = options_.token_audience, .cluster = options_.cluster}, *reviews_);
+  return {};
+}
+
 // Behind an API server the leader among the replicas writes statuses into the objects.
 base::Status Control::open_source() {
   std::unique_ptr<state::ApiStatusWriter> statuses;
-  if (behind_api_server(options_.common)) {
-    TRY_ASSIGN(auto config, cluster_config(options_.common));
-    TRY_ASSIGN(leader_, Leader::create(std::move(config), clock_, options_.common.ns, options_.common.pod));
+  if (leader_) {
     statuses = std::make_unique<state::ApiStatusWriter>(
         leader_->client(), clock_, state::ApiStatusOptions{.leads = [this] { return leader_->leads(); }});
     statuses_ = statuses.get();
@@ -146,8 +190,9 @@ void Control::renew_server(bool new_signer) {
 }
 
 void Control::write_bundle() {
+  const std::string bundle = authority_->signer()->roots_pem;
+  if (mirror_) mirror_->set_bundle(bundle);
   if (options_.bundle_out.empty()) return;
-  const std::string& bundle = authority_->signer()->roots_pem;
   if (bundle == bundle_) return;
   if (auto written = ca::write_file(options_.bundle_out, bundle, 0644); !written) {
     ++bundle_failures_;
@@ -175,7 +220,7 @@ void Control::take(const state::Build& build) {
 void Control::look() {
   timer_->arm(kLookEvery);
   renew_server(authority_->refresh(clock_.wall_now()));
-  authenticator_.refresh();
+  if (keys_) keys_->refresh();
   write_bundle();
   report();
 }
@@ -187,11 +232,13 @@ void Control::report() {
   out.snapshot_version = snapshot_version_;
   if (!serving_) out.waiting_for.push_back("the first whole look at the objects");
   for (std::string& what : source_->waiting_for()) out.waiting_for.push_back(std::move(what));
-  if (!authenticator_.problem().empty()) out.waiting_for.push_back("keys that prove tokens: " + authenticator_.problem());
+  if (keys_ && !keys_->problem().empty()) out.waiting_for.push_back("keys that prove tokens: " + keys_->problem());
   if (authority_->signer()->not_after <= clock_.wall_now()) out.waiting_for.push_back("a signing certificate that is valid");
   out.ready = out.waiting_for.empty();
   // The former files are in force: ready, but somebody has to look.
   if (!authority_->problem().empty()) out.waiting_for.push_back("CA files that hold together: " + authority_->problem());
+  if (mirror_ && !mirror_->problem().empty())
+    out.waiting_for.push_back("the API server to have the CA's Secret and roots: " + mirror_->problem());
   objects::Node counters = objects::Node::mapping();
   counters.set("certificates_issued", number(service_->issued()));
   for (size_t i = 0; i < ca::kReasons; ++i) {
@@ -204,7 +251,8 @@ void Control::report() {
                                        std::chrono::time_point_cast<std::chrono::system_clock::duration>(authority_->signer()->not_after)))));
   counters.set("roots", number(authority_->signer()->roots));
   counters.set("ca_files_refused", number(authority_->refused()));
-  counters.set("token_keys_refused", number(authenticator_.refused()));
+  if (keys_) counters.set("token_keys_refused", number(keys_->refused()));
+  if (mirror_) add_mirror(counters, *mirror_, *reviews_);
   counters.set("server_renewals", number(server_renewals_));
   counters.set("server_failures", number(server_failures_));
   counters.set("bundle_failures", number(bundle_failures_));
@@ -222,10 +270,12 @@ base::Status Control::run() {
   TRY(build());
   source_->start();
   if (leader_) leader_->start();
+  if (mirror_) mirror_->start();
   look();
   loop_->run();
   source_->stop();
-  if (leader_) leader_->stop();
+  if (leader_) leader_->stop();  // and with it requests of the mirror
+  if (mirror_) mirror_->stop();
   server_->stop();
   return end_;
 }

@@ -63,6 +63,7 @@ base::Status Gateway::build() {
   if (!options_.proxy_users.empty()) publisher.socket_mode = 0666;
   TRY_ASSIGN(channel_, ChannelThread::create(clock_, *this, std::move(publisher)));
   certificates_ = std::make_unique<Certificates>(*loop_, channel_->publisher(), options_);
+  TRY(certificates_->follow_roots(options_, clock_));
   TRY_ASSIGN(sockets_, enrol::GatewaySockets::create(*loop_, channel_->publisher()));
   TRY_ASSIGN(source_, Source::create(*loop_, options_, [this](const state::Build& build) { take(build); }));
   timer_ = std::make_unique<base::Timer>(loop_->timers(), [this] { report(); });
