@@ -88,3 +88,49 @@ build() {
     die "build $preset (whole log: build/$preset.log)"
   }
 }
+
+passed=0 failed=0 skipped=0
+
+# run_suite NAME BUILD_DIR CTEST_ARGS...: runs ctest, shows its closing lines, adds to the count.
+run_suite() {
+  local name=$1 dir=$2 log report
+  shift 2
+  log="$WEFT_ROOT/build/ctest-$name.log"
+  report="$WEFT_ROOT/build/ctest-$name.xml"
+  rm -f "$report"
+  say "test: $name"
+  ctest --test-dir "$dir" --output-on-failure --output-junit "$report" --no-tests=error \
+    --test-output-size-passed 8000000 --test-output-size-failed 8000000 "$@" >"$log" 2>&1 ||
+    grep -E '^\s*[0-9]+/|\*\*\*|Failure|error:|FAILED|Expected|Which|Value of|Actual' "$log" | head -n 80 || true
+  sed -n '/tests passed/,$p' "$log"
+  local counts
+  counts=$(python3 - "$report" <<'PY'
+import sys, xml.etree.ElementTree as tree
+cases = list(tree.parse(sys.argv[1]).getroot().iter("testcase"))
+# A program of tests counts by its cases; what it printed as skipped counts as skipped.
+passed = failed = skipped = 0
+for case in cases:
+    text = case.findtext("system-out") or ""
+    oks, bad, skips = text.count("[       OK ]"), text.count("[  FAILED  ]"), text.count("[  SKIPPED ]")
+    if case.get("status") == "run":
+        passed += max(oks, 1) if not skips else oks
+        skipped += skips // 2 if skips > 1 else skips
+    elif case.get("status") == "fail":
+        passed += oks
+        failed += 1
+    else:
+        skipped += 1
+print(passed, failed, skipped)
+PY
+  )
+  read -r p f s <<<"$counts"
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+# close_suites: the count of all that run_suite ran. Fails when one failed or was skipped, or when none ran.
+close_suites() {
+  say "done"
+  [[ $skipped -eq 0 ]] || echo "SKIPPED: $skipped tests did not run; see build/ctest-*.log"
+  echo "$passed passed, $failed failed, $skipped skipped"
+  [[ $failed -eq 0 && $passed -gt 0 ]] && [[ $skipped -eq 0 ]]
+}

@@ -72,16 +72,15 @@ sham vm/overcommit_memory 1
 sham kernel/keys/root_maxkeys 1000000
 sham kernel/keys/root_maxbytes 25000000
 # A boot of its own, as kubelet reports it (Node .status.nodeInfo.bootID).
-cp /proc/sys/kernel/random/uuid /run/sysctl/boot_id
+cat /proc/sys/kernel/random/uuid | tee "$box/boot_id" >/run/sysctl/boot_id
 mount --bind /run/sysctl/boot_id /proc/sys/kernel/random/boot_id
 mount --make-rshared / # else HostToContainer mounts fail
 
 supervise containerd containerd &
-# kubelet backs off for seconds when it comes before the API server has its roles, or before containerd.
-kubelet_when_ready() {
+kubelet_when_ready() { # before containerd it would end
   until [[ -S /run/containerd/containerd.sock ]]; do sleep 0.1; done
-  after_api /etc/kubernetes/ca.crt kubelet --config /etc/kubernetes/kubelet.yaml \
-    --kubeconfig /etc/kubernetes/kubelet.kubeconfig --node-ip "$NODE_IPS"
+  after_api /etc/kubernetes/ca.crt unshare --mount --propagation unchanged -- "$here/kubelet-start.sh" \
+    --config /etc/kubernetes/kubelet.yaml --kubeconfig /etc/kubernetes/kubelet.kubeconfig --node-ip "$NODE_IPS"
 }
 supervise kubelet kubelet_when_ready &
 supervise kube-proxy after_api /etc/kubernetes/ca.crt kube-proxy --config /etc/kubernetes/kube-proxy.yaml &

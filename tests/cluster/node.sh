@@ -139,7 +139,7 @@ power_on() {
     join_cgroups "$node"
     exec setsid nsenter --net="$(netns_file "$node")" -- \
       unshare --mount --uts --ipc --cgroup --pid --fork --kill-child -- \
-      env -i "$CLUSTER_SCRIPTS/node-init.sh" "$dir" </dev/null >>"$dir/log/init.log" 2>&1 9>&-
+      env -i "$CLUSTER_SCRIPTS/node-init.sh" "$dir" </dev/null >>"$dir/log/init.log" 2>&1
   ) &
   echo $! >"$dir/launcher.pid"
 }
@@ -149,5 +149,5 @@ power_cut() {
   mapfile -t dirs < <(our_cgroups "$1")
   empty_cgroups "${dirs[@]}" || die "processes of $1 do not end: $(processes_in "${dirs[@]}" | tr '\n' ' ')"
   remove_place "$1"
-  rm -f "$STATE/nodes/$1/launcher.pid" "$STATE/nodes/$1"/{pid,hold}/*
+  rm -f "$STATE/nodes/$1/launcher.pid" "$STATE/nodes/$1"/{pid,hold}/* "$STATE/nodes/$1/boot_id"
 }

@@ -21,9 +21,13 @@ supervise() {
   done
 }
 
-# after_api COMMAND...: becomes the command when the API server has written its own roles; before, it refuses.
+# after_api CA COMMAND...: becomes the command. The first time only when the API server has written its own roles: before, it
+# refuses, and what is refused exits or backs off for seconds. Later starts wait for nobody, as on any machine.
 after_api() {
-  until curl -sf -m 2 -o /dev/null --cacert "$1" "$API/readyz"; do sleep 0.1; done
+  if [[ ! -e $box/api-was-ready ]]; then
+    until curl -sf -m 2 -o /dev/null --cacert "$1" "$API/readyz"; do sleep 0.1; done
+    touch "$box/api-was-ready"
+  fi
   shift
   exec "$@"
 }

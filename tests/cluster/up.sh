@@ -129,19 +129,20 @@ start_control() {
   (
     join_cgroups control
     exec setsid nsenter --net="$(netns_file control)" -- \
-      env -i "$CLUSTER_SCRIPTS/control-init.sh" "$STATE" </dev/null >>"$STATE/control/log/init.log" 2>&1 9>&-
+      env -i "$CLUSTER_SCRIPTS/control-init.sh" "$STATE" </dev/null >>"$STATE/control/log/init.log" 2>&1
   ) &
   echo $! >"$STATE/control/launcher.pid"
 }
 
-# enter_objects NODES...: the nodes, so that each has the pod range of its number, and the cluster's names.
+# enter_objects NODES...: the nodes, so that each has the pod range of its number (and can be told from the others by who
+# spreads pods before its kubelet came), and the cluster's names.
 enter_objects() {
   local node ranges
   {
     for node in "$@"; do
       mapfile -t ranges < <(node_pod_ranges "$node")
-      printf 'apiVersion: v1\nkind: Node\nmetadata: {name: %s}\nspec: {podCIDR: "%s", podCIDRs: [%s]}\n---\n' \
-        "$node" "${ranges[0]}" "$(IFS=,; printf '"%s"' "${ranges[*]//,/\",\"}")"
+      printf 'apiVersion: v1\nkind: Node\nmetadata: {name: %s, labels: {kubernetes.io/hostname: %s}}\n' "$node" "$node"
+      printf 'spec: {podCIDR: "%s", podCIDRs: [%s]}\n---\n' "${ranges[0]}" "$(IFS=,; echo "${ranges[*]}" | sed 's/[^,]*/"&"/g')"
     done
     cat "$CLUSTER_SCRIPTS/coredns.yaml"
   } >"$STATE/objects.yaml"
@@ -176,7 +177,29 @@ cluster_boot() {
   power_cut "$1" # what a killed box left
   plug_node "$1" "${all[@]}"
   power_on "$1"
-  say "$1 is booting"
+  settle 60 has_booted "$1" || die "$1 does not report this boot: scripts/cluster logs $1 kubelet"
+  kubectl wait --for=condition=Ready --timeout=60s "node/$1" >/dev/null || die "$1 does not become ready"
+  say "$1 has booted"
+}
+
+# has_booted NODE: whether kubelet has told the API server of this boot. Before, all that is known is of the last one.
+has_booted() {
+  [[ -s $STATE/nodes/$1/boot_id ]] &&
+    [[ $(kubectl get node "$1" -o 'jsonpath={.status.nodeInfo.bootID}' 2>/dev/null) == "$(cat "$STATE/nodes/$1/boot_id")" ]]
+}
+
+# cluster_test [CTEST_ARGS...]: everything of label cluster. A skipped test is a failure here too.
+cluster_test() {
+  preflight
+  install_packages build run test cluster
+  build_kube
+  build debug cluster_tests
+  if [[ -z ${WEFT_BIN:-} ]]; then
+    build release weft-agent weft-proxy weftctl httpgo probe echo
+    export WEFT_BIN="$WEFT_ROOT/build/release/bin"
+  fi
+  run_suite cluster "$WEFT_ROOT/build/debug" -L cluster "$@"
+  close_suites
 }
 
 # daemons PLACE: those that are started there.

@@ -1,0 +1,126 @@
+// The other forms of the cluster: hybrid cgroups with kube-proxy on iptables, dual stack; and ends of half-made ones.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/cluster/kube_lab.h"
+
+namespace weft::test {
+namespace {
+
+using std::chrono::seconds;
+using Json = nlohmann::json;
+
+// A limited server on node1, a client on node2.
+constexpr const char* kPair = R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: server, labels: {app: server}}
+spec:
+  nodeName: node1
+  terminationGracePeriodSeconds: 1
+  containers: [{name: c, image: cmssw/httpgo, resources: {limits: {memory: 64Mi}}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client, labels: {app: client}}
+spec:
+  nodeName: node2
+  terminationGracePeriodSeconds: 1
+  containers: [{name: c, image: "weft.local/tools:dev"}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: server}
+spec:
+  ipFamilyPolicy: PreferDualStack
+  selector: {app: server}
+  ports: [{port: 80, targetPort: 8888}]
+)";
+
+void apply_pair(const KubeLab& lab) {
+  ASSERT_TRUE(eventually([&] { return lab.get("default", "serviceaccount", "default").is_object(); }, seconds(20)));
+  const Answer applied = lab.apply(kPair);
+  ASSERT_TRUE(applied.ok()) << applied.err;
+  ASSERT_TRUE(lab.has_ready_pods("default", "app in (server, client)", 2));
+}
+
+bool answers(const KubeLab& lab, const std::string& host) {
+  return eventually([&] { return lab.exec("default", "client", {"curl", "-sf", "-m", "5", "http://" + host}).ok(); },
+                    seconds(20));
+}
+
+TEST(ClusterFormsTest, hybrid_cgroups_limit_memory_in_v1_and_name_the_same_pod_in_v2) {
+  const KubeLab lab("hybrid", {"--cgroup", "hybrid", "--proxy-mode", "iptables"});
+  ASSERT_EQ(lab.trouble(), "");
+  ASSERT_NO_FATAL_FAILURE(apply_pair(lab));
+  EXPECT_TRUE(answers(lab, "server")) << lab.kubectl({"get", "pods", "-A", "-o", "wide"}).out;
+  const std::string uid = lab.get("default", "pod", "server")["metadata"]["uid"];
+  const Answer limit = lab.in("node1", {"sh", "-c", "cat /sys/fs/cgroup/memory/kubepods/*/pod" + uid +
+                                                    "/memory.limit_in_bytes /sys/fs/cgroup/memory/kubepods/pod" + uid +
+                                                    "/memory.limit_in_bytes 2>/dev/null"});
+  EXPECT_EQ(limit.out, "67108864\n") << limit.err;
+  const Answer unified = lab.in("node1", {"find", "/sys/fs/cgroup/unified/kubepods", "-name", "pod" + uid});
+  EXPECT_NE(unified.out, "");
+  EXPECT_NE(lab.in("node1", {"iptables-save", "-t", "nat"}).out.find("KUBE-SVC-"), std::string::npos);
+}
+
+TEST(ClusterFormsTest, pods_and_services_of_a_dual_stack_cluster_answer_in_both_families) {
+  const KubeLab lab("dual", {"--dual-stack"});
+  ASSERT_EQ(lab.trouble(), "");
+  ASSERT_NO_FATAL_FAILURE(apply_pair(lab));
+  const Json addresses = lab.get("default", "pod", "server")["status"]["podIPs"];
+  ASSERT_EQ(addresses.size(), 2U) << addresses;
+  EXPECT_TRUE(addresses[1]["ip"].get<std::string>().starts_with("fd00:244:0:1:")) << addresses;
+  const Json services = lab.get("default", "service", "server")["spec"]["clusterIPs"];
+  ASSERT_EQ(services.size(), 2U) << services;
+  EXPECT_TRUE(answers(lab, services[0].get<std::string>()));
+  EXPECT_TRUE(answers(lab, "[" + services[1].get<std::string>() + "]"));
+}
+
+TEST(ClusterFormsTest, a_half_made_cluster_is_removed_by_the_next_up_and_by_down) {
+  const std::string name = "half";
+  {
+    // Killed while it comes up: as soon as both nodes have their namespaces.
+    Background up({std::string(WEFT_SOURCE_DIR) + "/scripts/cluster", "--name", name, "up"}, "/tmp/weft-half-up.log");
+    ASSERT_TRUE(eventually([] { return std::filesystem::exists("/run/weft-cluster/half/nodes/node2/launcher.pid"); },
+                           seconds(120)))
+        << up.said();
+  }
+  EXPECT_NE(KubeLab::traces(name), "");
+  const Answer down = cluster_command(name, {"down"}, seconds(60));
+  EXPECT_TRUE(down.ok()) << down.out << down.err;
+  EXPECT_EQ(KubeLab::traces(name), "");
+  // Even when its own notes are gone.
+  {
+    const KubeLab lab(name, {"--nodes", "1"});
+    ASSERT_EQ(lab.trouble(), "");
+    std::filesystem::remove_all("/run/weft-cluster/half/cgroups");
+    std::filesystem::remove_all("/run/weft-cluster/half/up");
+    const Answer up = cluster_command(name, {"up", "--nodes", "1"}, seconds(120));
+    EXPECT_TRUE(up.ok()) << up.out << up.err;
+    EXPECT_NE(up.out.find("half-made or broken cluster"), std::string::npos) << up.out;
+  }
+  EXPECT_EQ(KubeLab::traces(name), "");
+  std::filesystem::remove("/tmp/weft-half-up.log");
+}
+
+TEST(ClusterFormsTest, what_cannot_be_is_refused_with_what_can) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
+      {{"up", "--nodes", "0"}, "1 to 9"},
+      {{"up", "--cgroup", "v3"}, "v2 or hybrid"},
+      {{"up", "--proxy-mode", "ipvs"}, "nftables or iptables"},
+      {{"up", "--gpu"}, "known: --nodes"},
+      {{"kubectl", "get", "nodes"}, "is not up"},
+      {{"power-cut", "node7"}, "is not up"},
+      {{"dance"}, "unknown command"}};
+  for (const auto& [words, says] : wrong) {
+    const Answer answer = cluster_command("nowhere", words, seconds(20));
+    EXPECT_NE(answer.exit_code, 0) << words.back();
+    EXPECT_NE(answer.err.find(says), std::string::npos) << answer.out << answer.err;
+  }
+  EXPECT_EQ(KubeLab::traces("nowhere"), "");
+}
+
+}  // namespace
+}  // namespace weft::test
