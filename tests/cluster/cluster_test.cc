@@ -68,26 +68,30 @@ std::string read_file(const std::string& path) {
   return text.str();
 }
 
-// What a cluster must not change: sysctls that kubelet wants to write, links and rules with names that it uses, mounts, and
-// folders that its programs like to write to.
+// What a cluster must not change: sysctls that kubelet wants to write, links and rules with names that it
+// uses, mounts, and folders that its programs like to write to.
 std::string machine() {
   std::string seen;
-  for (const char* name : {"kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "kernel/keys/root_maxkeys",
-                           "kernel/keys/root_maxbytes", "kernel/random/boot_id", "net/ipv4/ip_forward", "kernel/hostname"})
+  for (const char* name :
+       {"kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "kernel/keys/root_maxkeys",
+        "kernel/keys/root_maxbytes", "kernel/random/boot_id", "net/ipv4/ip_forward", "kernel/hostname"})
     seen += std::string(name) + " " + read_file("/proc/sys/" + std::string(name));
-  for (const char* look :
-       {"ip -brief link | grep -E '^(node|outside|br0|cni0|eth)'", "nft list ruleset | grep -iE 'kube|cni'",
-        "cut -d' ' -f5 /proc/self/mountinfo | grep -E '^/(etc|var|opt|mnt|proc|tmp|usr|sys/fs/cgroup)' | sort",
-        "ls -la /etc/cni /etc/kubernetes /opt/cni /opt/weft /var/lib/kubelet /var/lib/containerd /var/lib/cni "
-        "/var/log/pods /run/containerd /etc/hosts /etc/resolv.conf /etc/machine-id 2>&1"})
+  for (
+      const char* look :
+      {"ip -brief link | grep -E '^(node|outside|br0|cni0|eth)'", "nft list ruleset | grep -iE 'kube|cni'",
+       "cut -d' ' -f5 /proc/self/mountinfo | grep -E '^/(etc|var|opt|mnt|proc|tmp|usr|sys/fs/cgroup)' | sort",
+       "ls -la /etc/cni /etc/kubernetes /opt/cni /opt/weft /var/lib/kubelet /var/lib/containerd /var/lib/cni "
+       "/var/log/pods /run/containerd /etc/hosts /etc/resolv.conf /etc/machine-id 2>&1"})
     seen += run({"sh", "-c", look}).out;
   return seen;
 }
 
-// Processes in cgroups of that name; not those that are dead, and only wait for the machine's pid 1 to notice.
+// Processes in cgroups of that name; not those that are dead, and only wait for the machine's pid 1 to
+// notice.
 std::string living(const std::string& group) {
-  return run({"sh", "-c", "for p in $(grep -l '" + group + "' /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3); do " +
-                              "grep -q '^State:.Z' /proc/$p/status 2>/dev/null || echo $p; done"})
+  return run({"sh", "-c",
+              "for p in $(grep -l '" + group + "' /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3); do " +
+                  "grep -q '^State:.Z' /proc/$p/status 2>/dev/null || echo $p; done"})
       .out;
 }
 
@@ -120,10 +124,13 @@ class ClusterTest : public testing::Test {
 
   // curl of the client pod on a node: the body, or what curl said.
   static std::string curl(const std::string& node, const std::string& url) {
-    const Answer answer = lab_->exec("dev", by_node("client")[node]["metadata"]["name"], {"curl", "-sS", "-m", "5", url});
+    const Answer answer =
+        lab_->exec("dev", by_node("client")[node]["metadata"]["name"], {"curl", "-sS", "-m", "5", url});
     return answer.ok() ? answer.out : answer.err;
   }
-  static bool is_httpgo(const std::string& body) { return body.starts_with("GET ") && body.ends_with("Hello from Go\n"); }
+  static bool is_httpgo(const std::string& body) {
+    return body.starts_with("GET ") && body.ends_with("Hello from Go\n");
+  }
 
   // The boot that kubelet has reported for the node.
   static std::string boot_of(const std::string& node) {
@@ -163,7 +170,8 @@ TEST_F(ClusterTest, a_service_answers_from_pods_of_both_nodes_and_both_pods_shar
 
 TEST_F(ClusterTest, a_node_port_answers_outside_on_every_node) {
   for (const char* node : {"10.77.0.11", "10.77.0.12"}) {
-    const Answer answer = lab_->in("outside", {"curl", "-sS", "-m", "5", std::string("http://") + node + ":30888/"});
+    const Answer answer =
+        lab_->in("outside", {"curl", "-sS", "-m", "5", std::string("http://") + node + ":30888/"});
     EXPECT_TRUE(is_httpgo(answer.out)) << node << answer.out << answer.err;
   }
 }
@@ -176,10 +184,12 @@ TEST_F(ClusterTest, pods_reach_each_other_across_nodes_with_their_own_addresses)
 }
 
 TEST_F(ClusterTest, names_are_known_in_pods_short_and_whole_and_unknown_ones_are_refused_at_once) {
-  for (const char* host : {"httpgo", "httpgo.dev", "httpgo.dev.svc.cluster.local", "kubernetes.default.svc"}) {
-    const Answer found = lab_->exec("dev", by_node("client")["node2"]["metadata"]["name"],
-                                    {"curl", "-skS", "-m", "5", "-o", "/dev/null", "-w", "%{remote_ip}",
-                                     host[0] == 'k' ? std::string("https://") + host : "http://" + std::string(host) + ":8888"});
+  for (const char* host :
+       {"httpgo", "httpgo.dev", "httpgo.dev.svc.cluster.local", "kubernetes.default.svc"}) {
+    const Answer found = lab_->exec(
+        "dev", by_node("client")["node2"]["metadata"]["name"],
+        {"curl", "-skS", "-m", "5", "-o", "/dev/null", "-w", "%{remote_ip}",
+         host[0] == 'k' ? std::string("https://") + host : "http://" + std::string(host) + ":8888"});
     EXPECT_TRUE(found.out.starts_with("10.96.")) << host << ": " << found.out << found.err;
   }
   const std::string unknown = curl("node1", "http://nobody.nowhere.example/");
@@ -194,14 +204,17 @@ TEST_F(ClusterTest, a_second_up_says_that_the_cluster_is_up_and_changes_nothing)
   EXPECT_EQ(by_node("httpgo")["node1"]["metadata"]["uid"], pod);
 }
 
-TEST_F(ClusterTest, the_machine_is_as_it_was_while_the_cluster_runs) { EXPECT_EQ(machine(), before_); }
+TEST_F(ClusterTest, the_machine_is_as_it_was_while_the_cluster_runs) {
+  EXPECT_EQ(machine(), before_);
+}
 
 TEST_F(ClusterTest, killed_daemons_come_back_and_pods_live_on) {
   const auto pod = by_node("httpgo")["node2"]["metadata"]["uid"];
   const std::vector<std::pair<std::string, std::string>> daemons = {
-      {"node2", "containerd"}, {"node2", "kubelet"}, {"node2", "kube-proxy"}, {"control", "kube-apiserver"},
-      {"control", "etcd"}, {"control", "kube-controller-manager"}};
-  for (const auto& [place, daemon] : daemons) EXPECT_TRUE(lab_->cluster({"kill", place, daemon}).ok()) << daemon;
+      {"node2", "containerd"},       {"node2", "kubelet"}, {"node2", "kube-proxy"},
+      {"control", "kube-apiserver"}, {"control", "etcd"},  {"control", "kube-controller-manager"}};
+  for (const auto& [place, daemon] : daemons)
+    EXPECT_TRUE(lab_->cluster({"kill", place, daemon}).ok()) << daemon;
   EXPECT_TRUE(eventually(
       [] {
         const Answer status = lab_->cluster({"status"});
@@ -215,7 +228,11 @@ TEST_F(ClusterTest, killed_daemons_come_back_and_pods_live_on) {
 
 TEST_F(ClusterTest, a_stopped_daemon_stays_down_until_it_is_started) {
   ASSERT_TRUE(lab_->cluster({"stop", "control", "kube-apiserver"}).ok());
-  EXPECT_FALSE(eventually([] { return lab_->kubectl({"get", "--raw", "/readyz", "--request-timeout", "1s"}).ok(); }, seconds(4)));
+  EXPECT_FALSE(eventually(
+      [] {
+        return lab_->kubectl({"get", "--raw", "/readyz", "--request-timeout", "1s"}).ok();
+      },
+      seconds(4)));
   const Answer status = lab_->cluster({"status"});
   EXPECT_NE(status.out.find("(kube-apiserver is down)"), std::string::npos) << status.out;
   ASSERT_TRUE(lab_->cluster({"start", "control", "kube-apiserver"}).ok());
@@ -230,22 +247,52 @@ TEST_F(ClusterTest, a_power_cut_ends_all_of_a_node_and_after_its_boot_the_pods_r
   EXPECT_EQ(KubeLab::traces(kName).find("node2"), std::string::npos) << KubeLab::traces(kName);
   EXPECT_FALSE(lab_->in("outside", {"curl", "-sS", "-m", "1", "http://10.77.0.12:30888/"}).ok());
   const Answer status = lab_->cluster({"status"});
-  EXPECT_NE(status.out.find("node2    no power"), std::string::npos) << status.out;
+  EXPECT_NE(status.out.find("node2   no power"), std::string::npos) << status.out;
 
   const Answer on = lab_->cluster({"boot", "node2"});
   ASSERT_TRUE(on.ok()) << on.out << on.err;
   EXPECT_NE(boot_of("node2"), boot);
   EXPECT_TRUE(lab_->has_ready_pods("dev", "app=httpgo", 2)) << pods();
-  EXPECT_TRUE(eventually([] { return is_httpgo(curl("node1", "http://" + address(by_node("httpgo")["node2"]) + ":8888/")); },
-                         seconds(30)));
+  EXPECT_TRUE(eventually(
+      [] { return is_httpgo(curl("node1", "http://" + address(by_node("httpgo")["node2"]) + ":8888/")); },
+      seconds(30)));
   const Answer answer = lab_->in("outside", {"curl", "-sS", "-m", "5", "http://10.77.0.12:30888/"});
   EXPECT_TRUE(is_httpgo(answer.out)) << answer.err;
 }
 
+TEST_F(ClusterTest, images_are_the_same_bytes_each_time_and_pods_are_not_root_in_that_of_weft) {
+  const std::string index = "/run/weft-cluster/" + std::string(kName) + "/images/index.json";
+  const std::string first = read_file(index);
+  ASSERT_NE(first.find("weft.local/weft:dev"), std::string::npos) << first;
+  const Answer again = lab_->cluster({"images"});
+  ASSERT_TRUE(again.ok()) << again.err;
+  EXPECT_EQ(read_file(index), first);
+  const Answer version =
+      lab_->kubectl({"run", "who", "-n", "dev", "--image", "weft.local/weft:dev", "--restart", "Never",
+                     "--rm", "-i", "--quiet", "--command", "--", "/usr/bin/weft-agent", "--help"});
+  EXPECT_NE(version.out.find("--node"), std::string::npos) << version.out << version.err;
+  const Answer who = lab_->apply(R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: restricted, namespace: dev, labels: {app: restricted}}
+spec:
+  terminationGracePeriodSeconds: 1
+  securityContext: {runAsNonRoot: true}
+  containers: [{name: c, image: "weft.local/weft:dev", command: [/usr/bin/weftctl, --help]}]
+  restartPolicy: Never
+)");
+  ASSERT_TRUE(who.ok()) << who.err;
+  EXPECT_TRUE(eventually(
+      [] { return lab_->get("dev", "pod", "restricted")["status"]["phase"] == "Succeeded"; }, seconds(30)))
+      << lab_->get("dev", "pod", "restricted")["status"];
+}
+
 // The last one: takes the cluster down.
 TEST_F(ClusterTest, down_leaves_nothing_even_when_parts_were_killed_before) {
-  EXPECT_TRUE(run({"sh", "-c", "kill -KILL $(cat /run/weft-cluster/bare/control/launcher.pid "
-                               "/run/weft-cluster/bare/nodes/node1/launcher.pid)"}).ok());
+  EXPECT_TRUE(run({"sh", "-c",
+                   "kill -KILL $(cat /run/weft-cluster/bare/control/launcher.pid "
+                   "/run/weft-cluster/bare/nodes/node1/launcher.pid)"})
+                  .ok());
   const Answer down = lab_->cluster({"down"});
   EXPECT_TRUE(down.ok()) << down.out << down.err;
   EXPECT_EQ(KubeLab::traces(kName), "");

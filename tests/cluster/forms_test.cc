@@ -1,7 +1,12 @@
-// The other forms of the cluster: hybrid cgroups with kube-proxy on iptables, dual stack; and ends of half-made ones.
+// The other forms of the cluster: hybrid cgroups with kube-proxy on iptables, dual stack; and ends of
+// half-made ones.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
 
 #include "tests/cluster/kube_lab.h"
 
@@ -39,15 +44,19 @@ spec:
 )";
 
 void apply_pair(const KubeLab& lab) {
-  ASSERT_TRUE(eventually([&] { return lab.get("default", "serviceaccount", "default").is_object(); }, seconds(20)));
+  ASSERT_TRUE(
+      eventually([&] { return lab.get("default", "serviceaccount", "default").is_object(); }, seconds(20)));
   const Answer applied = lab.apply(kPair);
   ASSERT_TRUE(applied.ok()) << applied.err;
   ASSERT_TRUE(lab.has_ready_pods("default", "app in (server, client)", 2));
 }
 
 bool answers(const KubeLab& lab, const std::string& host) {
-  return eventually([&] { return lab.exec("default", "client", {"curl", "-sf", "-m", "5", "http://" + host}).ok(); },
-                    seconds(20));
+  return eventually(
+      [&] {
+        return lab.exec("default", "client", {"curl", "-sf", "-m", "5", "http://" + host}).ok();
+      },
+      seconds(20));
 }
 
 TEST(ClusterFormsTest, hybrid_cgroups_limit_memory_in_v1_and_name_the_same_pod_in_v2) {
@@ -56,9 +65,10 @@ TEST(ClusterFormsTest, hybrid_cgroups_limit_memory_in_v1_and_name_the_same_pod_i
   ASSERT_NO_FATAL_FAILURE(apply_pair(lab));
   EXPECT_TRUE(answers(lab, "server")) << lab.kubectl({"get", "pods", "-A", "-o", "wide"}).out;
   const std::string uid = lab.get("default", "pod", "server")["metadata"]["uid"];
-  const Answer limit = lab.in("node1", {"sh", "-c", "cat /sys/fs/cgroup/memory/kubepods/*/pod" + uid +
-                                                    "/memory.limit_in_bytes /sys/fs/cgroup/memory/kubepods/pod" + uid +
-                                                    "/memory.limit_in_bytes 2>/dev/null"});
+  const Answer limit = lab.in("node1", {"sh", "-c",
+                                        "cat /sys/fs/cgroup/memory/kubepods/*/pod" + uid +
+                                            "/memory.limit_in_bytes /sys/fs/cgroup/memory/kubepods/pod" +
+                                            uid + "/memory.limit_in_bytes 2>/dev/null"});
   EXPECT_EQ(limit.out, "67108864\n") << limit.err;
   const Answer unified = lab.in("node1", {"find", "/sys/fs/cgroup/unified/kubepods", "-name", "pod" + uid});
   EXPECT_NE(unified.out, "");
@@ -82,9 +92,11 @@ TEST(ClusterFormsTest, a_half_made_cluster_is_removed_by_the_next_up_and_by_down
   const std::string name = "half";
   {
     // Killed while it comes up: as soon as both nodes have their namespaces.
-    Background up({std::string(WEFT_SOURCE_DIR) + "/scripts/cluster", "--name", name, "up"}, "/tmp/weft-half-up.log");
-    ASSERT_TRUE(eventually([] { return std::filesystem::exists("/run/weft-cluster/half/nodes/node2/launcher.pid"); },
-                           seconds(120)))
+    Background up({std::string(WEFT_SOURCE_DIR) + "/scripts/cluster", "--name", name, "up"},
+                  "/tmp/weft-half-up.log");
+    ASSERT_TRUE(
+        eventually([] { return std::filesystem::exists("/run/weft-cluster/half/nodes/node2/launcher.pid"); },
+                   seconds(120)))
         << up.said();
   }
   EXPECT_NE(KubeLab::traces(name), "");
@@ -103,6 +115,29 @@ TEST(ClusterFormsTest, a_half_made_cluster_is_removed_by_the_next_up_and_by_down
   }
   EXPECT_EQ(KubeLab::traces(name), "");
   std::filesystem::remove("/tmp/weft-half-up.log");
+}
+
+TEST(ClusterFormsTest, the_dockerfile_installs_every_library_that_the_programs_are_linked_to) {
+  const char* bin = std::getenv("WEFT_BIN");
+  ASSERT_NE(bin, nullptr) << "scripts/cluster test sets it";
+  const Answer packages = run(
+      {"sh", "-c",
+       std::string("cd ") + bin + " && ldd weft-agent weft-proxy weftctl | awk '$2 == \"=>\" {print $3}' | " +
+           "sort -u | while read -r l; do dpkg -S $l 2>/dev/null || dpkg -S /usr$l; done | cut -d: -f1 | "
+           "sort -u"});
+  ASSERT_NE(packages.out.find("libssl3\n"), std::string::npos) << packages.out << packages.err;
+  std::ifstream in(std::string(WEFT_SOURCE_DIR) + "/manifests/image/Dockerfile");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const std::string runtime = text.substr(text.rfind("FROM "));
+  // Those of the base image, and what libcurl4 brings.
+  const std::string brings = run({"sh", "-c",
+                                  "apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts "
+                                  "--no-breaks --no-replaces --no-enhances libcurl4 libstdc++6"})
+                                 .out;
+  std::istringstream names(packages.out);
+  for (std::string name; std::getline(names, name);)
+    EXPECT_TRUE(runtime.find(" " + name + " ") != std::string::npos || brings.find(name) != std::string::npos)
+        << name;
 }
 
 TEST(ClusterFormsTest, what_cannot_be_is_refused_with_what_can) {

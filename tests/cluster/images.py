@@ -20,7 +20,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\nweft:x:65532:65532:weft:/:/bin/sh\n"
+PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\nweft:x:65532:65532:weft:/:/usr/sbin/nologin\n"
 GROUP = "root:x:0:\nnogroup:x:65534:\nweft:x:65532:\n"
 TOOLS = ("sh", "curl", "cat", "sleep", "ls", "id", "seq", "head", "tail", "tr", "wc", "grep", "date", "env", "touch", "rm",
          "mkdir", "ip", "ss", "sha256sum", "timeout", "dd")

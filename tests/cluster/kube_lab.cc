@@ -51,7 +51,9 @@ KubeLab::KubeLab(std::string name, Words options) : name_(std::move(name)) {
   if (!up.ok()) trouble_ = "scripts/cluster up: " + up.out + up.err;
 }
 
-KubeLab::~KubeLab() { (void)cluster({"down"}); }
+KubeLab::~KubeLab() {
+  (void)cluster({"down"});
+}
 
 Answer KubeLab::cluster(Words words, std::chrono::seconds limit) const {
   return cluster_command(name_, std::move(words), limit);
@@ -67,7 +69,8 @@ Answer KubeLab::apply(const std::string& manifest) const {
   return kubectl({"apply", "--server-side", "-f", file.path()});
 }
 
-Answer KubeLab::exec(const std::string& ns, const std::string& pod, Words words, std::chrono::seconds limit) const {
+Answer KubeLab::exec(const std::string& ns, const std::string& pod, Words words,
+                     std::chrono::seconds limit) const {
   Words all = {"exec", "-n", ns, pod, "--"};
   all.insert(all.end(), words.begin(), words.end());
   return kubectl(all, limit);

@@ -9,8 +9,8 @@
 
 namespace weft::test {
 
-// Up when made, down when it dies; also removes what an earlier, killed run of the same name left. One thread.
-// Everything waits at most for its `limit`; an Answer that took longer says so in `err`.
+// Up when made, down when it dies; also removes what an earlier, killed run of the same name left. One
+// thread. Everything waits at most for its `limit`; an Answer that took longer says so in `err`.
 class KubeLab {
  public:
   using Words = std::vector<std::string>;
@@ -34,16 +34,20 @@ class KubeLab {
   Answer exec(const std::string& ns, const std::string& pod, Words words,
               std::chrono::seconds limit = std::chrono::seconds(30)) const;
   // A command of this machine in a place: a node (all its namespaces), "outside" or "control" (network only).
-  Answer in(const std::string& place, Words words, std::chrono::seconds limit = std::chrono::seconds(30)) const;
+  Answer in(const std::string& place, Words words,
+            std::chrono::seconds limit = std::chrono::seconds(30)) const;
 
   // The object as JSON; null when there is none.
-  [[nodiscard]] nlohmann::json get(const std::string& ns, const std::string& kind, const std::string& name) const;
+  [[nodiscard]] nlohmann::json get(const std::string& ns, const std::string& kind,
+                                   const std::string& name) const;
   // Pods of `ns` with these labels that are ready and are not ending: `items` of the list.
-  [[nodiscard]] std::vector<nlohmann::json> ready_pods(const std::string& ns, const std::string& labels) const;
+  [[nodiscard]] std::vector<nlohmann::json> ready_pods(const std::string& ns,
+                                                       const std::string& labels) const;
   [[nodiscard]] bool has_ready_pods(const std::string& ns, const std::string& labels, size_t count,
                                     std::chrono::seconds limit = std::chrono::seconds(60)) const;
 
-  // What the machine still has of a cluster of that name, one line each: namespaces, cgroups, mounts, files. "": nothing.
+  // What the machine still has of a cluster of that name, one line each: namespaces, cgroups, mounts, files.
+  // "": nothing.
   [[nodiscard]] static std::string traces(const std::string& name);
 
  private:
@@ -52,6 +56,7 @@ class KubeLab {
 };
 
 // Command line of scripts/cluster for a cluster of that name.
-[[nodiscard]] Answer cluster_command(const std::string& name, std::vector<std::string> words, std::chrono::seconds limit);
+[[nodiscard]] Answer cluster_command(const std::string& name, std::vector<std::string> words,
+                                     std::chrono::seconds limit);
 
 }  // namespace weft::test

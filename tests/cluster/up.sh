@@ -74,7 +74,7 @@ cluster_up() {
   fi
   for node in $(seq 1 "$NODES"); do all+=("node$node"); done
   trap 'up_failed' EXIT
-  make_images
+  make_images "$STATE/images"
   lay_out "${all[@]}"
   start_control
   for node in "${all[@]}"; do power_on "$node"; done
@@ -93,17 +93,34 @@ up_failed() {
     "$(elapsed)" "$CLUSTER" "$STATE" >&2
 }
 
-# make_images [--archives DIR]
-# shellcheck disable=SC2120 # scripts/cluster images hands its words on
+# make_images LAYOUT [--archives DIR]
 make_images() {
-  local bin=${WEFT_BIN:-}
+  local layout=$1 bin=${WEFT_BIN:-}
+  shift
   if [[ -z $bin ]]; then
     bin=$WEFT_ROOT/build/release/bin
     build release weft-agent weft-proxy weftctl httpgo probe echo
   fi
-  IMAGES=${WEFT_IMAGES:-$WEFT_ROOT/build/images}
   say "images: from $bin"
-  "$CLUSTER_SCRIPTS/images.py" --bin "$bin" --out "$IMAGES" "$@"
+  "$CLUSTER_SCRIPTS/images.py" --bin "$bin" --out "$layout" "$@"
+}
+
+# remake_images [--archives DIR]: for the running cluster, if there is one: its nodes forget what they have pulled under
+# these names, so that the next pod, whatever its pull policy, gets the new one.
+remake_images() {
+  local node image
+  if [[ ! -e $STATE/up ]]; then
+    make_images "$WEFT_ROOT/build/images" "$@"
+    return
+  fi
+  make_images "$STATE/images" "$@"
+  for node in $(nodes); do
+    node_init_pid "$node" >/dev/null || continue
+    for image in $(jq -r '.manifests[].annotations["io.containerd.image.name"]' "$STATE/images/index.json"); do
+      [[ $image == */pause:* ]] || (cluster_shell "$node" ctr -n k8s.io images rm "$image") >/dev/null 2>&1 || true
+    done
+  done
+  say "the nodes pull the new images with the next pods"
 }
 
 # lay_out NODES...: folders, certificates, wires.
@@ -116,7 +133,7 @@ CONTROL_ADDRESS=$CONTROL_ADDRESS
 API=$API
 POD_RANGES=$POD_RANGES
 SERVICE_RANGES=$SERVICE_RANGES
-IMAGES=$IMAGES
+IMAGES=$STATE/images
 END
   make_certificates
   for node in "$@"; do make_node "$node"; done
