@@ -1,8 +1,10 @@
 #include "agent/node_role.h"
 
 #include <cstdio>
+#include <optional>
 #include <set>
 
+#include "agent/announce/pod_status_writer.h"
 #include "agent/certificates.h"
 #include "agent/channel_thread.h"
 #include "agent/compile/compile.h"
@@ -11,8 +13,9 @@
 #include "agent/enrol/rejudge.h"
 #include "agent/enrol/system_netns.h"
 #include "agent/event_log.h"
-#include "agent/exempt.h"
+#include "agent/kernel/cgroup_tree.h"
 #include "agent/kernel/kernel.h"
+#include "agent/pod_entrance.h"
 #include "agent/report.h"
 #include "agent/report_parts.h"
 #include "agent/signals.h"
@@ -23,6 +26,23 @@ namespace weft::agent {
 namespace {
 
 constexpr base::Millis kReportEvery{500};
+
+// Where the hooks are attached, and why there.
+struct PodsPlace {
+  kernel::CgroupChoice pods, kubelet;
+};
+
+// Fills in what was not said and can be found: where the pods are, and where the kubelet is.
+base::Result<PodsPlace> find_place(const Options& options, const kernel::CgroupTree& tree) {
+  PodsPlace out{{options.pods_cgroup, "named by --cgroup"}, {options.kubelet_cgroup, "named by --kubelet-cgroup"}};
+  if (options.pods_cgroup.empty()) {
+    TRY_ASSIGN(out.pods, tree.find_pods());
+  }
+  if (!options.kubelet_cgroup.empty()) return out;
+  out.kubelet = {"", "not named by --kubelet-cgroup: probes of strict pods are refused"};
+  if (!options.cni.socket.empty()) out.kubelet = tree.find_kubelet(out.pods.directory);
+  return out;
+}
 
 kernel::Options kernel_options(const Options& options) {
   kernel::Options out;
@@ -45,7 +65,9 @@ class Node final : private publish::PublisherEvents {
  private:
   base::Status open_kernel();
   base::Status open_enroller();
+  base::Status open_announcer();
   base::Status build();
+  void announce();
   void take(const state::Build& build);
   base::Status apply(const state::Build& build);
   void exempt_own_cgroups();
@@ -65,7 +87,8 @@ class Node final : private publish::PublisherEvents {
 
   const Options& options_;
   base::SystemClock clock_;
-  std::string cgroup2_;
+  std::optional<kernel::CgroupTree> tree_;
+  PodsPlace place_;
   std::unique_ptr<base::Loop> loop_;
   std::unique_ptr<Signals> signals_;
   std::unique_ptr<kernel::Kernel> kernel_;
@@ -77,10 +100,14 @@ class Node final : private publish::PublisherEvents {
   std::unique_ptr<enrol::Enroller> enroller_;
   std::unique_ptr<enrol::Rejudge> rejudge_;
   std::unique_ptr<Source> source_;
+  std::unique_ptr<PodEntrance> entrance_;  // null: no CNI socket
+  std::unique_ptr<announce::PodStatusWriter> pod_statuses_;  // null: no API server to tell
+  std::unique_ptr<enrol::Announcer> announcer_;
   std::unique_ptr<base::Timer> timer_;
   compile::Ids ids_;
   model::SnapshotPtr snapshot_;
   std::vector<state::PodSandbox> sandboxes_;
+  std::vector<state::NodePod> node_pods_;
   std::string last_sync_problem_, last_hook_problem_;
   std::set<std::string> exempt_;
   RoleCounters counters_;
@@ -88,8 +115,14 @@ class Node final : private publish::PublisherEvents {
 };
 
 base::Status Node::open_kernel() {
-  TRY_ASSIGN(cgroup2_, kernel::find_cgroup2());
-  TRY_ASSIGN(kernel_, kernel::Kernel::open(kernel_options(options_)));
+  TRY_ASSIGN(tree_, kernel::CgroupTree::open());
+  TRY_ASSIGN(place_, find_place(options_, *tree_));
+  spdlog::info("kernel: the pods' cgroup is {} ({})", place_.pods.directory, place_.pods.why);
+  spdlog::info("kernel: the kubelet's cgroup: {} ({})", place_.kubelet.directory, place_.kubelet.why);
+  kernel::Options kernel = kernel_options(options_);
+  kernel.pods_cgroup = place_.pods.directory;
+  kernel.kubelet_cgroup = place_.kubelet.directory;
+  TRY_ASSIGN(kernel_, kernel::Kernel::open(kernel));
   ids_ = compile::Ids::recover(kernel_->current());
   door_ = std::make_unique<enrol::KernelDoor>(*kernel_);
   TRY_ASSIGN(events_, EventLog::create(*loop_, kernel_->events_map()));
@@ -99,7 +132,7 @@ base::Status Node::open_kernel() {
 
 base::Status Node::open_enroller() {
   // Below the pods' cgroup, so that the hooks see it, and not one of weft's own.
-  TRY_ASSIGN(tester_, enrol::SelfTestHelper::create(*loop_, options_.pods_cgroup + "/weft-self-test"));
+  TRY_ASSIGN(tester_, enrol::SelfTestHelper::create(*loop_, place_.pods.directory + "/weft-self-test"));
   enrol::Steering steering;
   if (options_.mark != 0) steering.mark = options_.mark;
   enrol::EnrolOptions enrol_options;
@@ -121,6 +154,24 @@ base::Status Node::open_enroller() {
   return enroller_->adopt();
 }
 
+// Behind an API server the pods' objects say that they are captured.
+base::Status Node::open_announcer() {
+  if (!behind_api_server(options_)) return {};
+  TRY_ASSIGN(auto boot_id, enrol::own_boot_id());
+  TRY_ASSIGN(auto config, cluster_config(options_));
+  TRY_ASSIGN(pod_statuses_, announce::PodStatusWriter::create(std::move(config), clock_, options_.node));
+  announcer_ = std::make_unique<enrol::Announcer>(clock_, boot_id, *pod_statuses_);
+  return {};
+}
+
+void Node::announce() {
+  if (announcer_ == nullptr || snapshot_ == nullptr) return;
+  std::vector<enrol::AnnouncedPod> pods;
+  for (const auto& pod : node_pods_)
+    pods.push_back({pod.ns, pod.name, pod.uid, pod.enrolled, {pod.redirection, pod.captured}});
+  announcer_->update(pods, enroller_->status());
+}
+
 base::Status Node::build() {
   TRY_ASSIGN(loop_, base::Loop::create(clock_));
   TRY_ASSIGN(signals_, Signals::create(*loop_, [this] { loop_->stop(); }));
@@ -135,8 +186,15 @@ base::Status Node::build() {
   TRY(certificates_->follow_roots(options_, clock_));
   TRY(open_enroller());
   TRY_ASSIGN(source_, Source::create(*loop_, options_, [this](const state::Build& build) { take(build); }));
+  if (!options_.cni.socket.empty()) {
+    TRY_ASSIGN(entrance_, PodEntrance::create(*loop_, options_, *source_, *enroller_));
+  }
+  TRY(open_announcer());
   timer_ = std::make_unique<base::Timer>(loop_->timers(), [this] { report(); });
-  enroller_->on_change([this] { report(); });
+  enroller_->on_change([this] {
+    if (entrance_) entrance_->changed();
+    report();
+  });
   return {};
 }
 
@@ -168,6 +226,8 @@ void Node::take(const state::Build& build) {
     last_sync_problem_ = applied ? "" : base::describe(applied.error());
     if (!applied) spdlog::error("kernel tables: {}", last_sync_problem_);
   }
+  node_pods_ = build.node_pods;
+  if (entrance_) entrance_->changed();
   report();
 }
 
@@ -175,7 +235,7 @@ void Node::take(const state::Build& build) {
 void Node::exempt_own_cgroups() {
   std::vector<kernel::Exempt> all;
   auto add = [&](pid_t pid, weft_exempt_reason reason) {
-    auto directory = cgroup_of(cgroup2_, pid);
+    auto directory = pid == getpid() ? tree_->own_directory() : tree_->directory_of(pid);
     if (directory) all.push_back({*directory, reason});
     if (!directory && ++counters_.exempt_failures)
       spdlog::error("exempt: {}", base::describe(directory.error()));
@@ -215,6 +275,7 @@ void Node::repair_hooks() {
 void Node::report() {
   timer_->arm(kReportEvery);
   repair_hooks();
+  announce();
   Report report;
   report.role = "node";
   report.writer = options_.node;
@@ -231,8 +292,12 @@ void Node::report() {
   add_pods(report, enroller_->status());
   if (!enroller_->ready()) report.waiting_for.push_back("every enrolled pod to be captured");
   certificates_->describe(report);
+  if (entrance_) entrance_->describe(report);
+  if (announcer_) report.announced = describe(announcer_->counters(), *pod_statuses_);
   report.ready = report.waiting_for.empty();
   report.kernel = describe_kernel(*kernel_, *events_);
+  report.kernel.set("podsCgroup", describe(place_.pods));
+  report.kernel.set("kubeletCgroup", describe(place_.kubelet));
   counters_.status_failures = source_->status_failures();
   counters_.rejudged = rejudge_->counters();
   report.counters = describe_node(enroller_->metrics(), channel_->publisher().counters(), counters_);
@@ -245,9 +310,11 @@ base::Status Node::run() {
   TRY(build());
   channel_->start();
   source_->start();
+  if (entrance_) entrance_->start();
   report();
   spdlog::info("node {}: serving proxies on {}", options_.node, options_.proxy_socket);
   loop_->run();
+  if (entrance_) entrance_->stop();
   source_->stop();
   channel_->stop();
   certificates_->stop();
@@ -263,11 +330,7 @@ int end_with(const base::Status& status) {
 }  // namespace
 
 int run_node(const Options& options) {
-  Options filled = options;
-  if (filled.pods_cgroup.empty())
-    return end_with(base::fail(base::ErrorKind::kInvalid,
-                               "--cgroup DIR is needed: the cgroup v2 directory that holds the node's pods"));
-  Node node(filled);
+  Node node(options);
   return end_with(node.run());
 }
 
@@ -281,7 +344,14 @@ int run_probe(const Options& options) {
 }
 
 int run_uninstall(const Options& options) {
-  return end_with(kernel::uninstall(options.pin_root));
+  // First no new pod is told to wait for us, then the running ones are let go.
+  base::Status unchained;
+  if (!options.cni.conf_dir.empty()) {
+    unchained = cni::Keeper({.conf_dir = options.cni.conf_dir, .bin_dir = options.cni.bin_dir}).remove();
+    if (!unchained) (void)end_with(unchained);
+  }
+  const int ended = end_with(kernel::uninstall(options.pin_root));
+  return unchained ? ended : 1;
 }
 
 }  // namespace weft::agent

@@ -9,6 +9,9 @@ namespace {
 
 // What the role cannot do without.
 std::string missing(const Options& options) {
+  const CniOptions& cni = options.cni;
+  if (!cni.conf_dir.empty() && !options.uninstall && (cni.socket.empty() || cni.bin_dir.empty() || cni.binary.empty()))
+    return "--cni-conf-dir needs --cni-socket, --cni-bin-dir and --cni-binary: what would be chained there";
   if (options.probe || options.uninstall) return "";
   if (std::string wrong = wrong_door(options); !wrong.empty()) return wrong;
   if (options.status_dir.empty() && !behind_api_server(options))
@@ -37,6 +40,17 @@ void add_ca_options(CLI::App& app, CaOptions& ca) {
   app.add_option("--ca-cluster", ca.cluster, "clusterid to say to the authority")->capture_default_str();
   app.add_option("--ca-validity", ca.validity_seconds, "seconds to ask for; 0 takes what the authority gives")
       ->capture_default_str();
+}
+
+void add_cni_options(CLI::App& app, CniOptions& cni) {
+  app.add_option("--cni-socket", cni.socket,
+                 "Unix socket on which weft-cni asks for new pods to be captured; with it running pods are found in /proc, "
+                 "which has to be the node's (hostPID)");
+  app.add_option("--cni-conf-dir", cni.conf_dir, "the runtime's CNI configurations: weft-cni is chained there and kept so");
+  app.add_option("--cni-bin-dir", cni.bin_dir, "the runtime's CNI plugins: weft-cni is installed there");
+  app.add_option("--cni-binary", cni.binary, "weft-cni as shipped");
+  app.add_flag("--cni-fail-open", cni.fail_open,
+               "new pods start outside the mesh while this agent cannot be asked; without it they wait");
 }
 
 }  // namespace
@@ -71,7 +85,7 @@ Options parse_options(int argc, char** argv) {
   app.add_option("--proxy-user", options.proxy_users, "uid that a proxy may have, besides the agent's own");
   app.add_option("--pin-root", options.pin_root, "directory of a bpf file system for maps and links")
       ->capture_default_str();
-  app.add_option("--cgroup", options.pods_cgroup, "cgroup v2 directory that holds the node's pods");
+  app.add_option("--cgroup", options.pods_cgroup, "cgroup v2 directory that holds the node's pods; without it, it is looked for");
   app.add_option("--kubelet-cgroup", options.kubelet_cgroup,
                  "cgroup v2 directory of the node's kubelet: its probes reach the applications of strict pods");
   app.add_option("--mark", options.mark, "bit of SO_MARK to use");
@@ -84,8 +98,9 @@ Options parse_options(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--access-log", options.access_log, "proxies write one line a request or connection");
   add_ca_options(app, options.ca);
+  add_cni_options(app, options.cni);
   app.add_flag("--probe", options.probe, "load every hook, attach nothing, say what this machine lacks");
-  app.add_flag("--uninstall", options.uninstall, "detach everything below --pin-root and remove the pins");
+  app.add_flag("--uninstall", options.uninstall, "detach everything below --pin-root and remove the pins; with --cni-conf-dir unchain weft-cni there");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -21,6 +21,15 @@ struct CaOptions {
   int64_t validity_seconds = 0;  // 0: what the CA gives
 };
 
+// New pods by way of the container runtime, running ones by way of /proc: on Kubernetes.
+struct CniOptions {
+  std::string socket;    // where weft-cni asks; empty: no new pod waits for the agent, namespaces are told by annotation
+  std::string conf_dir;  // the runtime's configurations, in which weft-cni is chained; empty: left alone
+  std::string bin_dir;   // the runtime's plugins
+  std::string binary;    // weft-cni as shipped
+  bool fail_open = false;  // pods start outside the mesh while the agent cannot be asked
+};
+
 struct Options {
   model::Role role = model::Role::kNode;
   std::string node;          // role node
@@ -35,13 +44,14 @@ struct Options {
   std::vector<uid_t> proxy_users;
   std::string pin_root = "/sys/fs/bpf/weft";
   std::string pods_cgroup;  // empty: found
-  std::string kubelet_cgroup;  // whose connections are probes; empty: none are
+  std::string kubelet_cgroup;  // whose connections are probes; empty: none are, or found (with a CNI socket)
   uint32_t mark = 0;        // 0: the default bit
   std::string cluster_domain = "cluster.local", trust_domain = "cluster.local";
   bool same_node_tls = false;  // where no namespace says otherwise
   std::string log_level = "info";
   bool access_log = false;
   CaOptions ca;
+  CniOptions cni;
   bool silent = false;     // writes no statuses of objects: role control, which has nothing to say about them
   bool probe = false;      // load every hook, attach nothing, say what the machine lacks
   bool uninstall = false;  // detach everything and remove the pins

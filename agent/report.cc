@@ -60,6 +60,8 @@ std::string to_json(const Report& report) {
   root.set("proxies", proxies_of(report));
   if (!report.kernel.is_null()) root.set("kernel", report.kernel);
   if (!report.counters.is_null()) root.set("counters", report.counters);
+  if (!report.cni.is_null()) root.set("cni", report.cni);
+  if (!report.announced.is_null()) root.set("announced", report.announced);
   if (!report.certificates.is_null()) root.set("certificates", report.certificates);
   return objects::to_json(root) + "\n";
 }

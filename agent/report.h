@@ -27,6 +27,8 @@ struct Report {
   std::vector<publish::ProxyStatus> proxies;
   objects::Node kernel;        // role node: how it started, counters, attachments
   objects::Node counters;      // of the agent's own rooms
+  objects::Node cni;           // role node on Kubernetes: how pods come to it; null elsewhere
+  objects::Node announced;     // role node behind an API server: what pods' objects were told; null elsewhere
   objects::Node certificates;  // identities, trust bundle and their counters; null: there is no CA
 };
 

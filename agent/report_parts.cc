@@ -72,6 +72,25 @@ void add_pods(Report& report, const std::vector<enrol::PodStatus>& pods) {
   }
 }
 
+Node describe(const kernel::CgroupChoice& choice) {
+  Node out = Node::mapping();
+  out.set("directory", Node::string(choice.directory));
+  out.set("why", Node::string(choice.why));
+  return out;
+}
+
+Node describe(const enrol::AnnouncerCounters& decided, const announce::PodStatusWriter& writer) {
+  Node out = Node::mapping();
+  out.set("withdrawn", number(decided.withdrawn));
+  out.set("stale", number(decided.stale));
+  out.set("written", number(writer.counters().written));
+  out.set("failed", number(writer.counters().failed));
+  out.set("dropped", number(writer.counters().dropped));
+  out.set("events", number(decided.events));
+  out.set("events_failed", number(writer.events().failed));
+  return out;
+}
+
 Node describe_kernel(const kernel::Kernel& kernel, const EventLog& events) {
   Node out = Node::mapping();
   out.set("start", Node::string(std::string(word(kernel.start()))));

@@ -2,16 +2,21 @@
 // A role's parts as its report shows them.
 #include <vector>
 
+#include "agent/announce/pod_status_writer.h"
 #include "agent/enrol/gateway_sockets.h"
 #include "agent/enrol/rejudge.h"
 #include "agent/enrol/status.h"
 #include "agent/event_log.h"
+#include "agent/kernel/cgroup_tree.h"
 #include "agent/kernel/kernel.h"
 #include "agent/report.h"
 
 namespace weft::agent {
 
 void add_pods(Report& report, const std::vector<enrol::PodStatus>& pods);
+[[nodiscard]] objects::Node describe(const kernel::CgroupChoice& choice);
+[[nodiscard]] objects::Node describe(const enrol::AnnouncerCounters& decided,
+                                     const announce::PodStatusWriter& writer);
 [[nodiscard]] objects::Node describe_kernel(const kernel::Kernel& kernel, const EventLog& events);
 // What the loop of a role counts itself.
 struct RoleCounters {

@@ -173,6 +173,11 @@ state::Build Source::write_statuses() {
   return build;
 }
 
+void Source::set_sandboxes(state::SandboxFacts facts) {
+  state_.set_sandboxes(std::move(facts));
+  if (state_.synced()) build();
+}
+
 void Source::set_closed_ports(state::ClosedPorts ports) {
   state_.set_closed_ports(std::move(ports));
   // Takes in nothing new: the Snapshot stays as it is.

@@ -38,6 +38,10 @@ class Source {
   // After the return no more events come; call before the loop dies.
   void stop();
   [[nodiscard]] uint64_t status_failures() const { return status_failures_; }
+  // Role node: what is known of the sandboxes of its pods; builds anew.
+  void set_sandboxes(state::SandboxFacts facts);
+  // What the objects say by now.
+  [[nodiscard]] const state::State& state() const { return state_; }
   // Role gateway, for the Gateways' statuses.
   void set_closed_ports(state::ClosedPorts ports);
 

@@ -59,6 +59,13 @@ PodKeeper* Enroller::find_open(const DesiredPod& desired) {
   return nullptr;
 }
 
+bool Enroller::is_armed(const std::string& name, const std::string& netns_path) const {
+  return std::ranges::any_of(pods_, [&](const auto& entry) {
+    const Pod& pod = entry.second->pod();
+    return pod.step() == Step::kArmed && pod.key().name == name && pod.netns_is(netns_path);
+  });
+}
+
 PodNetns* Enroller::netns_of(uint32_t pod_id) const {
   for (const auto& [cookie, keeper] : pods_) {
     const Pod& pod = keeper->pod();
@@ -91,7 +98,8 @@ void Enroller::enrol(const std::vector<DesiredPod>& desired) {
     keeper->update(one);
   }
   open_waiting();
-  if (!std::exchange(first_enrol_done_, true)) release_inherited();
+  first_enrol_done_ = true;
+  release_inherited();
   keep_all();
   publish_status();
 }
@@ -141,9 +149,18 @@ void Enroller::make_room(uint32_t listener_slot) {
   drop_gone();
 }
 
+// But not one that may be the namespace of a pod which is waited for: an agent that starts anew does not know at once
+// where everybody lives, and what was captured stays so.
 void Enroller::release_inherited() {
-  while (!inherited_.empty()) {
-    const auto [cookie, entry] = *inherited_.begin();
+  const auto is_waited_for = [this](const auto& entry) {
+    return std::ranges::any_of(waiting_, [&](const Waiting& one) {
+      return one.pod.entry.pod_id == entry.second.pod_id && one.pod.entry.generation == entry.second.generation;
+    });
+  };
+  for (;;) {
+    const auto it = std::ranges::find_if_not(inherited_, is_waited_for);
+    if (it == inherited_.end()) return;
+    const auto [cookie, entry] = *it;
     if (auto netns = doors_.find(cookie)) {
       spdlog::info("enrol: a pod of an earlier agent (netns {}) leaves the mesh", cookie);
       take_in(std::move(*netns), {.name = "unknown/unknown", .entry = entry});
@@ -190,6 +207,7 @@ void Enroller::tick() {
   const base::Instant now = loop_.clock().now();
   account(now - std::exchange(last_tick_, now));
   open_waiting();
+  if (first_enrol_done_) release_inherited();
   keep_all();
   stock_.tick();
   publish_status();

@@ -68,6 +68,8 @@ class Pod {
   [[nodiscard]] bool is_in_place() const {
     return desired_.netns_path.empty() || netns_->is_at(desired_.netns_path);
   }
+  // The file at `path` is its namespace, under whatever name it was opened.
+  [[nodiscard]] bool netns_is(const std::string& path) const { return netns_->is_at(path); }
   [[nodiscard]] const DesiredPod& desired() const { return desired_; }
   [[nodiscard]] const model::PodKey& key() const { return key_; }
   [[nodiscard]] PodNetns& netns() { return *netns_; }

@@ -92,6 +92,14 @@ base::Status SystemNetns::look_inside() {
 base::Result<std::unique_ptr<PodNetns>> SystemNetns::find(uint64_t cookie, const Steering& steering) {
   std::set<ino_t> seen;
   std::error_code ignored;
+  // Names that runtimes pin come first: they need no right to look into processes (CAP_SYS_PTRACE).
+  for (const char* pinned : {"/run/netns", "/var/run/netns"})
+    for (const auto& entry : std::filesystem::directory_iterator(pinned, ignored)) {
+      struct stat status{};
+      if (stat(entry.path().c_str(), &status) != 0 || !seen.insert(status.st_ino).second) continue;
+      auto netns = open(entry.path(), steering);
+      if (netns && (*netns)->cookie() == cookie) return netns;
+    }
   for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
     const std::string name = entry.path().filename();
     if (name.empty() || !std::isdigit(static_cast<unsigned char>(name[0]))) continue;

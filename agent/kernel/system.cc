@@ -7,16 +7,14 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
+#include "agent/kernel/cgroup_tree.h"
 #include "agent/kernel/kernel.h"
 #include "agent/kernel/system.h"
 
 namespace weft::kernel {
-namespace {
-
 // Octal escapes of mountinfo: "\040" is a blank.
-std::string unescape(const std::string& text) {
+std::string unescape_mount(const std::string& text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '\\' || i + 3 >= text.size()) {
@@ -29,30 +27,11 @@ std::string unescape(const std::string& text) {
   return out;
 }
 
-}  // namespace
-
-base::Result<std::string> cgroup2_in(std::istream& mountinfo) {
-  for (std::string line; std::getline(mountinfo, line);) {
-    // "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw": the fields before the dash
-    // vary.
-    const size_t dash = line.find(" - ");
-    if (dash == std::string::npos) continue;
-    std::istringstream fields(line.substr(0, dash)), source(line.substr(dash + 3));
-    std::string id, parent, device, root, mount_point, type;
-    fields >> id >> parent >> device >> root >> mount_point;
-    source >> type;
-    if (type == "cgroup2" && root == "/") return unescape(mount_point);
-  }
-  return base::fail(
-      base::ErrorKind::kUnsupported,
-      "no cgroup v2 hierarchy is mounted; weft attaches its hooks to one: mount -t cgroup2 none "
-      "/sys/fs/cgroup");
-}
-
 base::Result<std::string> find_cgroup2() {
   std::ifstream mountinfo("/proc/self/mountinfo");
   if (!mountinfo) return base::fail_errno("open /proc/self/mountinfo");
-  return cgroup2_in(mountinfo);
+  TRY_ASSIGN(auto mount, cgroup2_mount_in(mountinfo));
+  return mount.path;
 }
 
 base::Result<base::Fd> open_cgroup(const std::string& directory) {

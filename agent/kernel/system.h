@@ -1,6 +1,5 @@
 #pragma once
-// Checks of the machine. Internal to kernel/; the tests read mount tables from text.
-#include <istream>
+// Checks of the machine. Internal to kernel/.
 #include <string>
 
 #include "userspace-proxy/base/fd.h"
@@ -8,7 +7,7 @@
 
 namespace weft::kernel {
 
-base::Result<std::string> cgroup2_in(std::istream& mountinfo);
+std::string unescape_mount(const std::string& text);
 base::Result<base::Fd> open_cgroup(const std::string& directory);
 base::Status check_btf();
 // The kubelet's cgroup may hold no pod, or that pod's calls would pass for probes.

@@ -59,15 +59,16 @@ bool Pods::asks_for_same_node_tls(const std::string& ns, const StateOptions& opt
   return options.same_node_tls;
 }
 
-void Pods::add_local(const Judged& judged, const StateOptions& options) {
+void Pods::add_local(const Judged& judged, const SandboxFact* fact, const StateOptions& options) {
   model::LocalPod& out = local_pods_.emplace_back();
   out.workload = static_cast<uint32_t>(workloads_.size() - 1);
   const NamespacePolicy* const policy = policy_of_namespace(judged.workload.ns);
   if (policy) out.fail_mode = policy->fail_mode;
   policies_.apply(*judged.pod, policy, &out);
   const objects::Metadata& meta = judged.pod->meta;
-  sandboxes_.push_back(
-      {meta.ns, meta.name, meta.uid, options.netns_by_annotation ? annotation(*judged.pod, kNetns) : ""});
+  std::string netns = fact != nullptr ? fact->netns : "";
+  if (fact == nullptr && options.netns_by_annotation) netns = annotation(*judged.pod, kNetns);
+  sandboxes_.push_back({meta.ns, meta.name, meta.uid, std::move(netns)});
 }
 
 void Pods::refresh(const Store& store, const StateOptions& options) {
@@ -93,8 +94,11 @@ void Pods::refresh(const Store& store, const StateOptions& options) {
     if (!judged.workload.local) continue;
     node_pods_.push_back({key.ns, key.name, pod->meta.uid, judged.workload.enrolled, annotation(*pod, kRedirection),
                           annotation(*pod, kCaptured)});
+    const SandboxFact* const fact = store.find_sandbox(*pod);
+    // A new sandbox has its addresses before the kubelet has written them into the pod's status.
+    if (fact != nullptr && !fact->addresses.empty()) workloads_.back().addresses = fact->addresses;
     if (judged.workload.enrolled) {
-      add_local(judged, options);
+      add_local(judged, fact, options);
     } else {
       policies_.apply(*pod, policy_of_namespace(key.ns), nullptr);
     }

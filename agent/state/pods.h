@@ -46,7 +46,7 @@ class Pods {
  private:
   void refresh_namespaces(const Store& store);
   void judge_pod(const Key& key, const std::shared_ptr<const objects::Pod>& pod, const StateOptions& options);
-  void add_local(const Judged& judged, const StateOptions& options);
+  void add_local(const Judged& judged, const SandboxFact* fact, const StateOptions& options);
   [[nodiscard]] const NamespacePolicy* policy_of_namespace(const std::string& name) const;
   [[nodiscard]] bool asks_for_same_node_tls(const std::string& ns, const StateOptions& options) const;
 

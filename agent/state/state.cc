@@ -46,6 +46,27 @@ class State::Impl {
     dirty_ = talk_ = true;
   }
 
+  void set_sandboxes(SandboxFacts facts) {
+    if (facts == store_.sandboxes) return;
+    store_.set_sandboxes(std::move(facts));
+    dirty_ = true;
+  }
+
+  [[nodiscard]] std::optional<Enrolment> enrolment_of(const std::string& ns, const std::string& name,
+                                                      const std::string& uid) const {
+    const auto found = pods_.pods().find({ns, name});
+    if (found == pods_.pods().end() || found->second.ns == nullptr) return std::nullopt;
+    const objects::Metadata& meta = found->second.pod->meta;
+    const auto mirror = meta.annotations.find("kubernetes.io/config.mirror");
+    const bool is_it = meta.uid == uid || (mirror != meta.annotations.end() && mirror->second == uid);
+    return is_it ? std::optional(found->second.enrolment) : std::nullopt;
+  }
+
+  [[nodiscard]] std::optional<Enrolment> enrolment_of_namespace(const std::string& ns) const {
+    const auto found = pods_.namespaces().find(ns);
+    return found == pods_.namespaces().end() ? std::nullopt : std::optional(found->second.enrolment);
+  }
+
   [[nodiscard]] bool synced() const { return synced_; }
 
   Build build() {
@@ -180,6 +201,19 @@ void State::set_settings(const model::Settings& settings) {
 
 void State::set_closed_ports(ClosedPorts ports) {
   impl_->set_closed_ports(std::move(ports));
+}
+
+void State::set_sandboxes(SandboxFacts facts) {
+  impl_->set_sandboxes(std::move(facts));
+}
+
+std::optional<Enrolment> State::enrolment_of(const std::string& ns, const std::string& name,
+                                             const std::string& uid) const {
+  return impl_->enrolment_of(ns, name, uid);
+}
+
+std::optional<Enrolment> State::enrolment_of_namespace(const std::string& ns) const {
+  return impl_->enrolment_of_namespace(ns);
 }
 
 bool State::synced() const {

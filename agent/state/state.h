@@ -3,9 +3,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/state/enrolment.h"
+#include "agent/state/sandbox_fact.h"
 #include "agent/state/status.h"
 #include "agent/watch/event.h"
 #include "userspace-proxy/model/snapshot.h"
@@ -36,7 +39,7 @@ struct StateOptions {
 // made again has its old name and another uid: whoever looks for its namespace goes by the uid.
 struct PodSandbox {
   std::string ns, name, uid;
-  std::string netns;  // a path; empty: the objects do not say it, see enrol::SandboxFinder
+  std::string netns;  // by the node's own knowledge, else annotation weft.mesh/netns; empty while nobody has said it
   auto operator<=>(const PodSandbox&) const = default;
 };
 
@@ -72,6 +75,14 @@ class State {
   void set_settings(const model::Settings& settings);
   // What came of the gateway's listeners, for the statuses alone.
   void set_closed_ports(ClosedPorts ports);
+  // Role node: all that the node knows of its pods' sandboxes; replaces what it knew before.
+  void set_sandboxes(SandboxFacts facts);
+  // As of the last build(). Of a pod by its name and uid (of a static pod: the hash), whatever its node; nothing
+  // while that very pod has not been seen.
+  [[nodiscard]] std::optional<Enrolment> enrolment_of(const std::string& ns, const std::string& name,
+                                                      const std::string& uid) const;
+  // Of the pods of a namespace that do not say otherwise.
+  [[nodiscard]] std::optional<Enrolment> enrolment_of_namespace(const std::string& ns) const;
   // The first full look at the objects is through: before that a Snapshot may lack what is merely unread.
   [[nodiscard]] bool synced() const;
   [[nodiscard]] Build build();

@@ -108,6 +108,28 @@ void Store::put_slice(const std::shared_ptr<const objects::EndpointSlice>& slice
   dirty.endpoints.insert(service);
 }
 
+void Store::set_sandboxes(SandboxFacts facts) {
+  sandboxes = std::move(facts);
+  dirty.pods = true;
+}
+
+const SandboxFact* Store::find_sandbox(const objects::Pod& pod) const {
+  const auto by_uid = sandboxes.find(pod.meta.uid);
+  const auto is_it = [&](const SandboxFact& fact) {
+    return fact.ns == pod.meta.ns && fact.name == pod.meta.name;
+  };
+  if (by_uid != sandboxes.end()) {
+    const bool nameless = by_uid->second.ns.empty() && by_uid->second.name.empty();
+    return nameless || is_it(by_uid->second) ? &by_uid->second : nullptr;
+  }
+  // The object of a static pod is a mirror with a uid of its own. Its word alone is not enough: whoever makes pods
+  // could name another's hash.
+  const auto mirror = pod.meta.annotations.find("kubernetes.io/config.mirror");
+  if (mirror == pod.meta.annotations.end()) return nullptr;
+  const auto by_hash = sandboxes.find(mirror->second);
+  return by_hash != sandboxes.end() && is_it(by_hash->second) ? &by_hash->second : nullptr;
+}
+
 const objects::Namespace* Store::find_namespace(const std::string& name) const {
   const auto found = namespaces.find({"", name});
   return found == namespaces.end() ? nullptr : found->second.get();

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "agent/objects/objects.h"
+#include "agent/state/sandbox_fact.h"
 
 namespace weft::state {
 
@@ -35,6 +36,7 @@ struct Store {
   Objects<objects::Pod> pods;
   Objects<objects::Service> services;
   std::map<Key, Objects<objects::EndpointSlice>> slices;  // by service
+  SandboxFacts sandboxes;
   Objects<objects::Gateway> gateways;
   Objects<objects::VirtualService> virtual_services;
   Objects<objects::DestinationRule> destination_rules;
@@ -44,7 +46,10 @@ struct Store {
 
   void upsert(const objects::ObjectPtr& object);
   void remove(const objects::ObjectKey& key);
+  void set_sandboxes(SandboxFacts facts);
   [[nodiscard]] const objects::Namespace* find_namespace(const std::string& name) const;
+  // Of this very pod; null: the node knows nothing of it.
+  [[nodiscard]] const SandboxFact* find_sandbox(const objects::Pod& pod) const;
 
  private:
   void forget_slice(const Key& key);

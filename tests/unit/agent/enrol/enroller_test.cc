@@ -288,6 +288,35 @@ TEST_F(EnrollerTest, what_an_earlier_agent_left_and_nobody_names_any_more_leaves
   EXPECT_TRUE(places["/run/netns/web"]->rules.empty()) << "its namespace is there: rule and route go as well";
 }
 
+TEST_F(EnrollerTest, a_restarted_agent_that_does_not_know_yet_where_a_pod_lives_keeps_it_captured) {
+  make_captured();
+  stop_agent();
+  diary.clear();
+  start_agent();
+  DesiredPod somewhere = web_pod();
+  somewhere.netns_path = "";
+  enrol({somewhere});
+  pass(seconds(2));
+  EXPECT_TRUE(diary.empty()) << diary.front();
+  EXPECT_EQ(enroller->status()[0].gap, Gap::kNamespace);
+  enrol({web_pod()});
+  EXPECT_EQ(std::ranges::count(diary, "marking off"), 0);
+  EXPECT_TRUE(enroller->is_armed("dev/web", "/run/netns/web"));
+}
+
+TEST_F(EnrollerTest, a_pod_that_was_waited_for_and_goes_takes_its_old_namespace_along) {
+  make_captured();
+  stop_agent();
+  start_agent();
+  DesiredPod somewhere = web_pod();
+  somewhere.netns_path = "";
+  enrol({somewhere});
+  EXPECT_TRUE(kernel.entries.contains(100));
+  enrol({});
+  pass(seconds(2));
+  EXPECT_TRUE(kernel.entries.empty());
+}
+
 TEST_F(EnrollerTest, a_pod_waits_for_its_namespace_and_is_armed_once_it_is_there) {
   DesiredPod late = web_pod();
   late.name = "dev/late";

@@ -1,0 +1,94 @@
+#include "agent/enrol/announcer.h"
+
+#include <fstream>
+#include <set>
+
+namespace weft::enrol {
+namespace {
+
+constexpr const char* kEnabled = "enabled";
+constexpr const char* kPending = "pending";
+
+}  // namespace
+
+base::Result<std::string> own_boot_id() {
+  std::ifstream in("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  if (!(in >> id)) return base::fail_errno("read /proc/sys/kernel/random/boot_id");
+  return id;
+}
+
+Announcement Announcer::wanted(const AnnouncedPod& pod, const PodStatus* status, const Record& record) const {
+  if (status == nullptr) {
+    // None of ours. What another mesh wrote of its own pods is not ours to take away.
+    if (!pod.enrolled && pod.shown.captured.empty()) return pod.shown;
+    return {};
+  }
+  const Announcement proven{kEnabled, boot_id_ + "/" + std::to_string(status->netns_cookie)};
+  if (status->captured) return proven;
+  switch (status->gap) {
+    case Gap::kNoProxy:
+      // Proven before and armed still: a proxy that comes back in a moment finds its calls waiting.
+      return pod.shown == proven || (record.is_sent && record.sent == proven) ? proven
+                                                                              : Announcement{kPending, ""};
+    case Gap::kUntested:
+      return {kPending, ""};
+    default:
+      return {};
+  }
+}
+
+void Announcer::write(const AnnouncedPod& pod, const Announcement& want, Record& record) {
+  if (pod.shown == want) {
+    record.is_sent = false;
+    return;
+  }
+  const base::Instant now = clock_.now();
+  if (record.is_sent && record.sent == want && now - record.sent_at < kRepeat) return;
+  if (!pod.shown.captured.empty() && want.captured != pod.shown.captured &&
+      !(record.is_sent && record.sent == want))
+    ++(want.captured.empty() && pod.shown.captured.starts_with(boot_id_ + "/") ? counters_.withdrawn
+                                                                               : counters_.stale);
+  record = {.sent = want, .sent_at = now, .is_sent = true, .told = std::move(record.told)};
+  ++counters_.written;
+  door_.annotate(pod, want);
+}
+
+// Each once, for as long as it stays the newest: an agent that starts anew does not repeat what the object
+// shows.
+void Announcer::tell(const AnnouncedPod& pod, const PodStatus& status, Record& record) {
+  PodEvent event;
+  if (status.captured) {
+    event = {.reason = "MeshCaptured",
+             .message = "all TCP of this pod passes the mesh, proven by a connection from inside it"};
+    const bool shown_already = record.told.empty() && pod.shown == wanted(pod, &status, record);
+    if (shown_already) record.told = event.reason + event.message;
+  } else if (status.gap == Gap::kSelfTest || status.gap == Gap::kArming) {
+    if (status.detail.empty()) return;
+    event = {.warning = true, .reason = "MeshCaptureFailed", .message = status.detail};
+  } else {
+    return;
+  }
+  if (record.told == event.reason + event.message) return;
+  record.told = event.reason + event.message;
+  ++counters_.events;
+  door_.tell(pod, event);
+}
+
+void Announcer::update(const std::vector<AnnouncedPod>& pods, const std::vector<PodStatus>& statuses) {
+  std::map<std::string, const PodStatus*> by_name;
+  for (const PodStatus& status : statuses)
+    if (!status.leaving) by_name[status.name] = &status;
+  std::set<std::string> present;
+  for (const AnnouncedPod& pod : pods) {
+    present.insert(pod.uid);
+    const auto found = pod.enrolled ? by_name.find(pod.ns + "/" + pod.name) : by_name.end();
+    const PodStatus* const status = found == by_name.end() ? nullptr : found->second;
+    Record& record = records_[pod.uid];
+    if (status != nullptr) tell(pod, *status, record);
+    write(pod, wanted(pod, status, record), record);
+  }
+  std::erase_if(records_, [&](const auto& entry) { return !present.contains(entry.first); });
+}
+
+}  // namespace weft::enrol

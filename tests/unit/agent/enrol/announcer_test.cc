@@ -1,0 +1,130 @@
+#include "agent/enrol/announcer.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/fake_clock.h"
+
+namespace weft::enrol {
+namespace {
+
+// An API server that keeps what it is told, once it is reachable.
+struct FakeDoor final : PodStatusDoor {
+  void annotate(const AnnouncedPod& pod, const Announcement& announcement) override {
+    ++writes;
+    if (reachable) shown[pod.uid] = announcement;
+  }
+  void tell(const AnnouncedPod&, const PodEvent& event) override {
+    events.push_back(event.reason + ": " + event.message);
+  }
+  bool reachable = true;
+  int writes = 0;
+  std::map<std::string, Announcement> shown;
+  std::vector<std::string> events;
+};
+
+class AnnouncerTest : public ::testing::Test {
+ protected:
+  static PodStatus captured(uint64_t cookie = 7) {
+    return {.name = "dev/web", .netns_cookie = cookie, .captured = true};
+  }
+  static PodStatus gap(Gap why, const std::string& detail = "") {
+    return {.name = "dev/web", .netns_cookie = 7, .gap = why, .detail = detail};
+  }
+  void update(const std::vector<PodStatus>& statuses, bool enrolled = true) {
+    announcer_.update({{"dev", "web", "u1", enrolled, door_.shown["u1"]}}, statuses);
+  }
+  [[nodiscard]] Announcement shown() { return door_.shown["u1"]; }
+
+  test::FakeClock clock_;
+  FakeDoor door_;
+  Announcer announcer_{clock_, "boot-1", door_};
+  const Announcement proven_{"enabled", "boot-1/7"};
+};
+
+TEST_F(AnnouncerTest, enabled_is_written_after_the_proof_and_once_only) {
+  update({gap(Gap::kArming)});
+  EXPECT_EQ(door_.writes, 0);
+  update({gap(Gap::kUntested)});
+  EXPECT_EQ(shown(), (Announcement{"pending", ""}));
+  update({captured()});
+  EXPECT_EQ(shown(), proven_);
+  update({captured()});
+  update({captured()});
+  EXPECT_EQ(door_.writes, 2);
+  EXPECT_EQ(door_.events.size(), 1U);
+  EXPECT_TRUE(door_.events[0].starts_with("MeshCaptured"));
+}
+
+TEST_F(AnnouncerTest, a_failed_self_test_withdraws_it_and_says_why_once) {
+  update({captured()});
+  update({gap(Gap::kSelfTest, "nobody answers")});
+  update({gap(Gap::kSelfTest, "nobody answers")});
+  EXPECT_EQ(shown(), Announcement{});
+  EXPECT_EQ(announcer_.counters().withdrawn, 1U);
+  EXPECT_EQ(door_.events.size(), 2U);
+  EXPECT_EQ(door_.events[1], "MeshCaptureFailed: nobody answers");
+  update({captured()});
+  EXPECT_EQ(shown(), proven_);
+  EXPECT_EQ(door_.events.size(), 3U);
+}
+
+TEST_F(AnnouncerTest, a_proxy_that_restarts_takes_nothing_back) {
+  update({captured()});
+  update({gap(Gap::kNoProxy, "no proxy is connected")});
+  EXPECT_EQ(shown(), proven_);
+  EXPECT_EQ(door_.writes, 1);
+}
+
+TEST_F(AnnouncerTest, a_note_of_another_boot_or_another_sandbox_is_not_believed) {
+  door_.shown["u1"] = {"enabled", "boot-0/7"};
+  update({gap(Gap::kUntested)});
+  EXPECT_EQ(shown(), (Announcement{"pending", ""}));
+  EXPECT_EQ(announcer_.counters().stale, 1U);
+  update({captured(8)});
+  EXPECT_EQ(shown(), (Announcement{"enabled", "boot-1/8"}));
+  door_.shown["u1"] = {"enabled", "boot-1/7"};
+  update({gap(Gap::kNoProxy)});
+  EXPECT_EQ(shown(), proven_) << "the same sandbox";
+  door_.shown["u1"] = {"enabled", "boot-1/99"};
+  update({gap(Gap::kNoProxy)});
+  EXPECT_EQ(shown(), (Announcement{"pending", ""})) << "another's";
+}
+
+TEST_F(AnnouncerTest, an_agent_that_starts_anew_repeats_nothing_that_the_object_shows) {
+  door_.shown["u1"] = proven_;
+  update({captured()});
+  EXPECT_EQ(door_.writes, 0);
+  EXPECT_TRUE(door_.events.empty());
+}
+
+TEST_F(AnnouncerTest, who_leaves_loses_the_note_and_other_meshes_keep_theirs) {
+  update({captured()});
+  update({}, false);
+  EXPECT_EQ(shown(), Announcement{});
+  door_.shown["u1"] = {"enabled", ""};
+  update({}, false);
+  EXPECT_EQ(shown(), (Announcement{"enabled", ""}));
+}
+
+TEST_F(AnnouncerTest, what_does_not_arrive_is_written_again_now_and_then) {
+  door_.reachable = false;
+  update({captured()});
+  update({captured()});
+  EXPECT_EQ(door_.writes, 1);
+  clock_.advance(Announcer::kRepeat);
+  update({captured()});
+  EXPECT_EQ(door_.writes, 2);
+  EXPECT_EQ(door_.events.size(), 1U);
+}
+
+TEST_F(AnnouncerTest, a_leaving_pod_is_not_captured) {
+  update({captured()});
+  PodStatus leaving = captured();
+  leaving.captured = false;
+  leaving.leaving = true;
+  update({leaving}, false);
+  EXPECT_EQ(shown(), Announcement{});
+}
+
+}  // namespace
+}  // namespace weft::enrol
