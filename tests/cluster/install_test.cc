@@ -1,88 +1,19 @@
-// The installer against a real API server, as its commands are typed. Run beside the server (see CMakeLists.txt):
-//   WEFT_KUBECONFIG  an admin's kubeconfig
-//   WEFT_KUBECTL     the real kubectl
-//   WEFT_IMAGE       weft's image as the nodes can pull it; weft.local/weft:dev if it is not said
+// The installer against a real API server, as its commands are typed. Run beside the server (see CMakeLists.txt).
 // What is installed does not have to run for most of this: the objects, and what the server makes of them, are in question.
-#include <gtest/gtest.h>
-
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
+#include "tests/cluster/install_tools.h"
 
 #include "agent/install/crd.h"
 #include "agent/install/render.h"
-#include "tests/support/command.h"
-#include "tests/support/scratch_dir.h"
 
 namespace weft::install {
 namespace {
 
 using objects::Node;
-using test::Answer;
-
-std::string env(const char* name, const char* otherwise = "") {
-  const char* value = std::getenv(name);
-  return value ? value : otherwise;
-}
-
-Answer run(std::vector<std::string> words, std::chrono::seconds limit = std::chrono::seconds(120)) {
-  return test::run(words, limit);
-}
-
-Answer try_kubectl(std::vector<std::string> words) {
-  words.insert(words.begin(), {env("WEFT_KUBECTL", "kubectl"), "--kubeconfig", env("WEFT_KUBECONFIG")});
-  return run(std::move(words), std::chrono::seconds(180));
-}
-
-std::string kubectl(const std::vector<std::string>& words) {
-  const Answer answer = try_kubectl(words);
-  EXPECT_TRUE(answer.ok()) << words.front() << ": " << answer.err << answer.out;
-  return answer.out;
-}
-
-std::string image() {
-  return env("WEFT_IMAGE", "weft.local/weft:dev");
-}
-
 Settings settings() {
   Settings out = default_settings("0.1.0");
   out.image = image();
   out.pull_policy = "IfNotPresent";
   return out;
-}
-
-// The programs under test, under their own name and under Istio's.
-class Tools {
- public:
-  Tools() { std::filesystem::create_symlink(std::string(WEFT_BIN_DIR) + "/weftctl", dir_ / "istioctl"); }
-  [[nodiscard]] Answer weftctl(std::vector<std::string> words, std::chrono::seconds limit = std::chrono::seconds(120)) const {
-    return call(std::string(WEFT_BIN_DIR) + "/weftctl", std::move(words), limit);
-  }
-  [[nodiscard]] Answer istioctl(std::vector<std::string> words) const {
-    return call(dir_ / "istioctl", std::move(words), std::chrono::seconds(120));
-  }
-  [[nodiscard]] std::string file(const std::string& name, const std::string& text) const {
-    std::ofstream(dir_ / name) << text;
-    return dir_ / name;
-  }
-
- private:
-  static Answer call(const std::string& program, std::vector<std::string> words, std::chrono::seconds limit) {
-    words.insert(words.begin(), {"env", "KUBECONFIG=" + env("WEFT_KUBECONFIG"), program});
-    return run(std::move(words), limit);
-  }
-  test::ScratchDir dir_;
-};
-
-// Everything of an installation, without a question to weft's own code.
-void remove_all() {
-  const std::string ours = "app.kubernetes.io/part-of=weft";
-  for (const char* kind : {"clusterrole", "clusterrolebinding", "crd"})
-    kubectl({"delete", kind, "-l", ours, "--ignore-not-found", "--wait=false"});
-  kubectl({"delete", "namespace", "weft-system", "istio-system", "dev", "weft-install-test", "--ignore-not-found"});
-  const auto gone = [&] { return kubectl({"get", "crd", "-l", ours, "-o", "name"}).empty(); };
-  EXPECT_TRUE(test::eventually(gone, std::chrono::seconds(60))) << kubectl({"get", "crd", "-l", ours, "-o", "yaml"});
 }
 
 size_t count(const std::string& text, const std::string& word) {
@@ -304,7 +235,7 @@ TEST_F(Installation, version_names_every_part_and_tells_when_there_is_none) {
   EXPECT_TRUE(there.ok());
   for (const char* part : {"weftctl ", "weft-control ", "weft-agent ", "weft-proxy ", "istio-ingressgateway "})
     EXPECT_NE(there.out.find(part), std::string::npos) << there.out;
-  const Answer nowhere = run({"env", "KUBECONFIG=/nonexistent", std::string(WEFT_BIN_DIR) + "/weftctl", "version"});
+  const Answer nowhere = test::run({"env", "KUBECONFIG=/nonexistent", std::string(WEFT_BIN_DIR) + "/weftctl", "version"});
   EXPECT_TRUE(nowhere.ok());
   EXPECT_NE(nowhere.out.find("no cluster"), std::string::npos) << nowhere.out;
 }

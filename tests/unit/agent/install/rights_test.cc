@@ -1,7 +1,8 @@
-// The rendered YAML against what each part may have (reference ux.md 9). A right that is added has to be added here too.
+// The rendered YAML against what each part may have.
 #include <algorithm>
 #include <set>
 
+#include "tests/support/part_rights.h"
 #include "tests/unit/agent/install/rendered.h"
 
 namespace weft::install {
@@ -13,33 +14,6 @@ Words words(const Node& list) {
   Words out;
   for (const Node& item : list.items()) out.insert(item.as_string());
   return out;
-}
-
-struct ContainerRights {
-  const char* workload;
-  const char* container;
-  int64_t user;
-  Words added;
-  Words host_paths;
-  bool host_network, host_pid, api_token;
-};
-
-const std::vector<ContainerRights>& table() {
-  static const std::vector<ContainerRights> kTable = {
-      {"DaemonSet/weft-agent",
-       "weft-agent",
-       0,
-       {"BPF", "NET_ADMIN", "SYS_ADMIN"},
-       {"/sys/fs/bpf", "/sys/fs/cgroup", "/run/netns", "/var/run/netns", "/run/weft", "/etc/cni/net.d", "/opt/cni/bin"},
-       true,
-       true,
-       true},
-      {"DaemonSet/weft-proxy", "weft-proxy", 65532, {}, {"/run/weft"}, false, false, false},
-      {"Deployment/weft-control", "weft-control", 65532, {}, {}, false, false, true},
-      {"Deployment/istio-ingressgateway", "weft-agent", 65532, {}, {}, false, false, true},
-      {"Deployment/istio-ingressgateway", "weft-proxy", 65532, {}, {}, false, false, false},
-  };
-  return kTable;
 }
 
 // The container's own word, else the pod's.
@@ -68,12 +42,12 @@ bool has_api_token(const Node& pod, const Node& container, const std::vector<Nod
   });
 }
 
-void expect_rights(const ContainerRights& wanted, const Node& pod, const Node& container,
+void expect_rights(const test::PartRights& wanted, const Node& pod, const Node& container,
                    const std::vector<Node>& objects) {
-  SCOPED_TRACE(std::string(wanted.workload) + " " + wanted.container);
+  SCOPED_TRACE(wanted.workload + " " + wanted.container);
   const Node& capabilities = container.at({"securityContext", "capabilities"});
   EXPECT_EQ(words(capabilities.at({"drop"})), (Words{"ALL"}));
-  EXPECT_EQ(words(capabilities.at({"add"})), wanted.added);
+  EXPECT_EQ(words(capabilities.at({"add"})), wanted.capabilities);
   EXPECT_EQ(setting(pod, container, "runAsUser").as_int(), wanted.user);
   EXPECT_EQ(setting(pod, container, "runAsNonRoot").as_bool(), wanted.user != 0);
   EXPECT_TRUE(container.at({"securityContext", "readOnlyRootFilesystem"}).as_bool());
@@ -99,15 +73,16 @@ TEST(Rights, every_container_has_exactly_what_the_table_says) {
     const std::string workload = object.at({"kind"}).as_string() + "/" + name_of(object);
     EXPECT_TRUE(pod.at({"initContainers"}).is_null()) << workload;
     for (const Node& container : pod.at({"containers"}).items()) {
-      const auto row = std::ranges::find_if(table(), [&](const ContainerRights& rights) {
-        return rights.workload == workload && rights.container == container.at({"name"}).as_string();
+      const auto row = std::ranges::find_if(test::part_rights(), [&](const test::PartRights& rights) {
+        return rights.kind + "/" + rights.workload == workload &&
+               rights.container == container.at({"name"}).as_string();
       });
-      ASSERT_NE(row, table().end()) << workload << " has a container that the table does not know";
+      ASSERT_NE(row, test::part_rights().end()) << workload << " has a container that the table does not know";
       expect_rights(*row, pod, container, objects);
       ++seen;
     }
   }
-  EXPECT_EQ(seen, table().size());
+  EXPECT_EQ(seen, test::part_rights().size());
 }
 
 TEST(Rights, only_the_namespace_of_weft_itself_lets_pods_be_privileged) {

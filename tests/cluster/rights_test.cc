@@ -1,0 +1,97 @@
+// The processes of a running installation against what each part may have: not what was asked for, but what the kernel says.
+#include <algorithm>
+#include <map>
+#include <sstream>
+
+#include "tests/cluster/install_tools.h"
+#include "tests/support/part_rights.h"
+
+namespace weft::install {
+namespace {
+
+// Numbers of capabilities(7) that the table names.
+const std::map<std::string, int> kBits = {{"NET_ADMIN", 12}, {"SYS_ADMIN", 21}, {"BPF", 39}};
+
+uint64_t mask_of(const std::set<std::string>& capabilities) {
+  uint64_t mask = 0;
+  for (const std::string& name : capabilities) mask |= 1ULL << kBits.at(name);
+  return mask;
+}
+
+std::string text_of(const std::string& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+// The word behind "Name:" in /proc/PID/status.
+std::string status_of(const std::string& proc, const std::string& name) {
+  std::istringstream lines(text_of(proc + "/status"));
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(name + ":")) continue;
+    std::istringstream words(line.substr(name.size() + 1));
+    std::string word;
+    words >> word;
+    return word;
+  }
+  return "";
+}
+
+// Processes of this machine that run that program in that pod; nodes are namespaces of it.
+std::vector<std::string> processes(const std::string& pod_uid, const std::string& program) {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string proc = entry.path();
+    if (text_of(proc + "/cgroup").find(pod_uid) == std::string::npos) continue;
+    const auto exe = std::filesystem::read_symlink(proc + "/exe", error);
+    if (exe.filename() == program) found.push_back(proc);
+  }
+  return found;
+}
+
+bool root_is_read_only(const std::string& proc) {
+  std::istringstream lines(text_of(proc + "/mountinfo"));
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string id, parent, device, root, place, options;
+    words >> id >> parent >> device >> root >> place >> options;
+    if (place == "/") return options.starts_with("ro");
+  }
+  return false;
+}
+
+void expect_rights(const std::string& proc, const test::PartRights& wanted) {
+  SCOPED_TRACE(wanted.workload + " " + wanted.container + " " + proc);
+  const uint64_t mask = mask_of(wanted.capabilities);
+  EXPECT_EQ(std::stoull("0" + status_of(proc, "CapBnd"), nullptr, 16), mask);
+  EXPECT_EQ(std::stoull("0" + status_of(proc, "CapEff"), nullptr, 16), mask);
+  EXPECT_EQ(std::stoull("0" + status_of(proc, "CapAmb"), nullptr, 16), 0u);
+  EXPECT_EQ(status_of(proc, "NoNewPrivs"), "1");
+  EXPECT_EQ(status_of(proc, "Seccomp"), "2") << "a filter";
+  EXPECT_EQ(status_of(proc, "Uid"), std::to_string(wanted.user));
+  EXPECT_TRUE(root_is_read_only(proc));
+  const std::string token = proc + "/root/var/run/secrets/kubernetes.io/serviceaccount/token";
+  EXPECT_EQ(std::filesystem::exists(token), wanted.api_token);
+}
+
+TEST(Running, every_process_has_exactly_the_rights_of_the_table) {
+  const Tools tools;
+  const Answer answer = tools.weftctl({"install", "--set", "image=" + image(), "--timeout", "120"}, std::chrono::seconds(300));
+  ASSERT_TRUE(answer.ok()) << answer.err << answer.out;
+  for (const test::PartRights& part : test::part_rights()) {
+    std::istringstream uids(kubectl({"-n", part.ns, "get", "pods", "-l", "app=" + part.workload, "-o",
+                                     "jsonpath={.items[*].metadata.uid}"}));
+    size_t seen = 0;
+    const std::string program = part.container == "weft-proxy" ? "weft-proxy" : "weft-agent";
+    for (std::string uid; uids >> uid;) {
+      for (const std::string& proc : processes(uid, program)) {
+        expect_rights(proc, part);
+        ++seen;
+      }
+    }
+    EXPECT_GE(seen, 1u) << part.workload << " " << part.container << " does not run";
+  }
+}
+
+}  // namespace
+}  // namespace weft::install
