@@ -80,7 +80,18 @@ std::string show_same_node(const Settings& settings) {
   return settings.same_node_mtls ? "mtls" : "kernel";
 }
 
+// Scripts written for Istio name one; there is one.
+base::Status set_profile(Settings&, const std::string& value) {
+  if (value == "default") return {};
+  return invalid(fmt::format("there is no profile \"{}\", only default: the keys below it say what may be changed", value));
+}
+
+std::string show_profile(const Settings&) {
+  return "default";
+}
+
 constexpr std::array kKeys = {
+    SettingKey{"profile", "accepted for Istio's sake", set_profile, show_profile},
     SettingKey{"image", "image of every part", set_text<&Settings::image>, show_text<&Settings::image>},
     SettingKey{"agent.image", "image of DaemonSet weft-agent, where it is another", set_optional<&Settings::agent_image>,
                show_text<&Settings::agent_image>},

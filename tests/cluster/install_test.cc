@@ -147,7 +147,7 @@ TEST_F(Untouched, a_deployment_of_another_mesh_is_a_conflict_and_then_nothing_is
   const Answer answer = tools_.weftctl({"install", "--no-wait"});
   EXPECT_EQ(answer.exit_code, 1);
   EXPECT_NE(answer.err.find("deployment.apps/istio-ingressgateway in istio-system"), std::string::npos) << answer.err;
-  EXPECT_EQ(kubectl({"get", "crd", "-l", "app.kubernetes.io/part-of=weft", "-o", "name"}), "");
+  EXPECT_EQ(kubectl({"get", "clusterrole", "-l", "app.kubernetes.io/part-of=weft", "-o", "name"}), "");
   EXPECT_EQ(tools_.weftctl({"check", "--pre"}).exit_code, 1);
 }
 
@@ -156,12 +156,16 @@ TEST_F(Untouched, a_definition_and_a_namespace_of_another_are_accepted_and_stay_
   Node crd;
   for (const CrdKind& kind : crd_kinds())
     if (kind.kind == "EnvoyFilter") crd = crd_of(kind);
-  kubectl({"apply", "--server-side", "-f", tools_.file("crd.yaml", objects::to_yaml(crd))});
+  const std::string name = crd.at({"metadata", "name"}).as_string();
+  kubectl({"apply", "--server-side", "--force-conflicts", "-f", tools_.file("crd.yaml", objects::to_yaml(crd))});
+  kubectl({"label", "crd", name, "app.kubernetes.io/part-of-", "app.kubernetes.io/managed-by-"});
   const Answer answer = tools_.weftctl({"install", "--no-wait", "--set", "image=" + image()});
   ASSERT_TRUE(answer.ok()) << answer.err;
   EXPECT_EQ(count(answer.out, "kept as it is: another's"), 2u) << answer.out;
-  EXPECT_EQ(kubectl({"get", "namespace", "istio-system", "-o", "jsonpath={.metadata.labels.app\\.kubernetes\\.io/part-of}"}), "");
-  kubectl({"delete", "crd", "envoyfilters.networking.istio.io"});
+  const std::string label = "jsonpath={.metadata.labels.app\\.kubernetes\\.io/part-of}";
+  EXPECT_EQ(kubectl({"get", "namespace", "istio-system", "-o", label}), "");
+  EXPECT_EQ(kubectl({"get", "crd", name, "-o", label}), "");
+  kubectl({"label", "crd", name, "app.kubernetes.io/part-of=weft", "app.kubernetes.io/managed-by=weftctl"});
 }
 
 // The pods of a workload as the server would admit them into a namespace of that level.
@@ -172,7 +176,7 @@ Answer admit(const Tools& tools, const std::string& kind, const std::string& nam
     pod.set("apiVersion", Node::string("v1"));
     pod.set("kind", Node::string("Pod"));
     pod["metadata"].set("name", Node::string("pod"));
-    pod["metadata"].set("namespace", Node::string("weft-install-test"));
+    pod["metadata"].set("namespace", Node::string("dev"));
     pod.set("spec", object.at({"spec", "template", "spec"}));
     pod["spec"].erase("serviceAccountName");
     return try_kubectl({"apply", "--dry-run=server", "-f", tools.file("pod.yaml", objects::to_yaml(pod))});
@@ -181,9 +185,9 @@ Answer admit(const Tools& tools, const std::string& kind, const std::string& nam
 }
 
 TEST_F(Untouched, pod_security_restricted_admits_gateway_and_control_and_not_the_agent) {
-  kubectl({"create", "namespace", "weft-install-test"});
+  kubectl({"create", "namespace", "dev"});
   for (const char* mode : {"enforce", "warn"})
-    kubectl({"label", "namespace", "weft-install-test", std::string("pod-security.kubernetes.io/") + mode + "=restricted"});
+    kubectl({"label", "namespace", "dev", std::string("pod-security.kubernetes.io/") + mode + "=restricted"});
   for (const char* name : {"weft-control", "istio-ingressgateway"}) {
     const Answer answer = admit(tools_, "Deployment", name);
     EXPECT_TRUE(answer.ok()) << answer.err;
@@ -241,18 +245,19 @@ TEST_F(Installation, version_names_every_part_and_tells_when_there_is_none) {
 }
 
 TEST_F(Installation, uninstall_takes_hooks_and_objects_away_and_keeps_what_users_have_put_in) {
-  kubectl({"create", "namespace", "weft-install-test"});
-  kubectl({"-n", "weft-install-test", "apply", "-f",
+  kubectl({"create", "namespace", "dev"});
+  kubectl({"-n", "dev", "apply", "-f",
            std::string(WEFT_SOURCE_DIR) + "/manifests/httpgo/httpgo-gateway.yaml"});
   const Answer answer = tools_.weftctl({"uninstall"}, std::chrono::seconds(400));
   ASSERT_TRUE(answer.ok()) << answer.err << answer.out;
   EXPECT_GE(count(answer.out, ": hooks removed"), 1u) << answer.out;
   EXPECT_EQ(kubectl({"get", "namespace", "weft-system", "--ignore-not-found"}), "");
   EXPECT_EQ(kubectl({"get", "clusterrole", "-l", "app.kubernetes.io/part-of=weft", "-o", "name"}), "");
-  EXPECT_NE(kubectl({"-n", "weft-install-test", "get", "gateway"}).find("httpgo-gateway"), std::string::npos);
+  EXPECT_NE(kubectl({"-n", "dev", "get", "gateway"}).find("httpgo-gateway"), std::string::npos);
   const Answer purged = tools_.weftctl({"uninstall", "--purge"}, std::chrono::seconds(400));
   ASSERT_TRUE(purged.ok()) << purged.err;
-  EXPECT_EQ(kubectl({"get", "crd", "-l", "app.kubernetes.io/part-of=weft", "-o", "name"}), "");
+  const auto gone = [] { return kubectl({"get", "crd", "-l", "app.kubernetes.io/part-of=weft", "-o", "name"}).empty(); };
+  EXPECT_TRUE(test::eventually(gone, std::chrono::seconds(60)));
   EXPECT_EQ(kubectl({"get", "namespace", "istio-system", "--ignore-not-found"}), "");
 }
 

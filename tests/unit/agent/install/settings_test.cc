@@ -48,6 +48,8 @@ TEST(Settings, a_wrong_key_or_value_is_refused_with_what_is_expected) {
   EXPECT_NE(refusal("gateway.nodePorts.http2=70000").find("65535"), std::string::npos);
   EXPECT_NE(refusal("imagePullPolicy=Sometimes").find("IfNotPresent"), std::string::npos);
   EXPECT_NE(refusal("sameNode=plain").find("kernel"), std::string::npos);
+  EXPECT_EQ(refusal("profile=default"), "");
+  EXPECT_NE(refusal("profile=demo").find("only default"), std::string::npos);
   EXPECT_NE(refusal("image=").find("value is expected"), std::string::npos);
   EXPECT_NE(refusal("image").find("KEY=VALUE"), std::string::npos);
   EXPECT_NE(refusal("trustDomain=a b").find("blanks"), std::string::npos);
