@@ -93,16 +93,21 @@ up_failed() {
     "$(elapsed)" "$CLUSTER" "$STATE" >&2
 }
 
+# build_programs: what the images are made of; sets WEFT_BIN.
+build_programs() {
+  local targets=(weft-agent weft-proxy weftctl httpgo probe echo)
+  if grep -q 'add_executable(weft-cni' "$WEFT_ROOT/agent/CMakeLists.txt"; then targets+=(weft-cni); fi
+  build release "${targets[@]}"
+  export WEFT_BIN="$WEFT_ROOT/build/release/bin"
+}
+
 # make_images LAYOUT [--archives DIR]
 make_images() {
-  local layout=$1 bin=${WEFT_BIN:-}
+  local layout=$1
   shift
-  if [[ -z $bin ]]; then
-    bin=$WEFT_ROOT/build/release/bin
-    build release weft-agent weft-proxy weftctl httpgo probe echo
-  fi
-  say "images: from $bin"
-  "$CLUSTER_SCRIPTS/images.py" --bin "$bin" --out "$layout" "$@"
+  [[ -n ${WEFT_BIN:-} ]] || build_programs
+  say "images: from $WEFT_BIN"
+  "$CLUSTER_SCRIPTS/images.py" --bin "$WEFT_BIN" --out "$layout" "$@"
 }
 
 # remake_images [--archives DIR]: for the running cluster, if there is one: its nodes forget what they have pulled under
@@ -211,10 +216,7 @@ cluster_test() {
   install_packages build run test cluster
   build_kube
   build debug cluster_tests
-  if [[ -z ${WEFT_BIN:-} ]]; then
-    build release weft-agent weft-proxy weftctl httpgo probe echo
-    export WEFT_BIN="$WEFT_ROOT/build/release/bin"
-  fi
+  [[ -n ${WEFT_BIN:-} ]] || build_programs
   run_suite cluster "$WEFT_ROOT/build/debug" -L cluster "$@"
   close_suites
 }
@@ -273,6 +275,14 @@ cluster_shell() {
   fi
   [[ -e $(netns_file "$place") ]] || die "no place $place: control, outside or $(nodes | tr '\n' ' ')"
   exec nsenter --net="$(netns_file "$place")" -- "$@"
+}
+
+# cluster_with COMMAND...
+cluster_with() {
+  export WEFT_KUBECONFIG="$STATE/admin.kubeconfig" WEFT_KUBECTL="$STATE/bin/kubectl" WEFT_CLUSTER=$CLUSTER
+  export WEFT_CLUSTER_TOOL="$WEFT_ROOT/scripts/cluster" WEFT_KUBE_HOME
+  WEFT_KUBE_HOME=$(kube_home)
+  exec nsenter --net="$(netns_file control)" -- "$@"
 }
 
 cluster_status() {
