@@ -37,8 +37,9 @@ ApiOutcome AnnotationWriter::write(const std::string& ns, const std::string& nam
     return ApiOutcome::kDone;
   }
   const kube::ApiError& error = answer.error();
-  // A conflict is the uid's: nothing else is asked for.
-  if (error.not_found() || error.conflict()) {
+  // Another pod of that name: its uid cannot be changed to the one we mean (422, by a newer server perhaps 409).
+  const bool another = error.conflict() || (error.code == 422 && error.message.contains("metadata.uid"));
+  if (error.not_found() || another) {
     ++counters_.gone;
     return ApiOutcome::kDone;
   }
