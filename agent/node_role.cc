@@ -131,6 +131,7 @@ base::Status Node::open_kernel() {
 }
 
 base::Status Node::open_enroller() {
+  TRY(enrol::make_switches_writable());
   // Below the pods' cgroup, so that the hooks see it, and not one of weft's own.
   TRY_ASSIGN(tester_, enrol::SelfTestHelper::create(*loop_, place_.pods.directory + "/weft-self-test"));
   enrol::Steering steering;

@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <array>
@@ -44,6 +46,15 @@ base::Result<std::vector<base::Fd>> make_inside(int netns, size_t count, const M
 }
 
 }  // namespace
+
+base::Status make_switches_writable() {
+  struct statvfs sys {};
+  if (statvfs("/proc/sys", &sys) != 0) return base::fail_errno("look at /proc/sys");
+  if ((sys.f_flag & ST_RDONLY) == 0) return {};
+  if (mount(nullptr, "/proc/sys", nullptr, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
+    return base::fail_errno("make /proc/sys writable in this container (CAP_SYS_ADMIN is needed)");
+  return {};
+}
 
 base::Status run_inside(int netns_fd, const std::function<base::Status()>& work) {
   base::Status status;

@@ -51,6 +51,10 @@ class SystemNetns final : public PodNetns {
   std::optional<Netlink> route_, diag_;
 };
 
+// Containers see /proc/sys read-only, and pods' switches are there. In this process's own view of files it becomes
+// writable; nobody else's view changes. Fine if it is already.
+base::Status make_switches_writable();
+
 // Runs `work` in a fresh thread inside the namespace and waits for it.
 base::Status run_inside(int netns_fd, const std::function<base::Status()>& work);
 
