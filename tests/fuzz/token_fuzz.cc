@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <string>
 
-#include "agent/ca/base64url.h"
 #include "agent/ca/json.h"
 #include "agent/ca/token.h"
+#include "agent/parse/base64.h"
 
 using namespace weft::ca;
 
@@ -30,6 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   (void)parse_jwks(text);
   (void)parse_object(text);
-  if (const auto bytes = decode_base64url(text)) CHECK(bytes->size() == text.size() * 3 / 4);
+  for (const auto form : {weft::parse::Base64::kUrl, weft::parse::Base64::kPlain})
+    if (const auto bytes = weft::parse::decode_base64(text, form)) CHECK(weft::parse::encode_base64(*bytes, form) == text);
   return 0;
 }
