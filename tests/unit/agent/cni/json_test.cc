@@ -72,7 +72,7 @@ TEST(CniJson, depth_and_length_are_bounded) {
 }
 
 TEST(CniJson, quoting_is_read_back_as_it_was) {
-  const std::string odd("a\"b\\c\nd\x01\x7f\0e", 13);
+  const std::string odd("a\"b\\c\nd\x01\x7f\0e", 11);
   const std::string quoted = quote(odd);
   const auto json = Json::parse(quoted);
   ASSERT_TRUE(json) << quoted;
