@@ -31,6 +31,7 @@ class Image:
 
     def __init__(self, name, command, user=""):
         self.name, self.command, self.user = name, command, user
+        self.more_names = []
         self.files, self.links = {}, {}
 
     def usr_merged(self):
@@ -95,8 +96,14 @@ def httpgo(binaries):
     return image
 
 
+def version():
+    return re.search(r"^project\(weft VERSION (\S+)", (HERE / "../../CMakeLists.txt").read_text(), re.M)[1]
+
+
 def weft(binaries):
     image = Image("weft.local/weft:dev", ["/usr/bin/weftctl", "--help"], "65532:65532").usr_merged()
+    # What the installer asks for when it is not told of an image, as the seed's commands do not.
+    image.more_names.append(f"docker.io/weft/weft:{version()}")
     for name in ("weft-agent", "weft-proxy", "weftctl"):
         image.program(binaries / name, f"usr/bin/{name}")
     image.links["usr/bin/istioctl"] = "weftctl"
@@ -139,9 +146,10 @@ class Layout:
         manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
                     "config": described, "layers": [layer]}
         entry = self.blob(encode(manifest), "manifest.v1+json")
-        entry["annotations"] = {"io.containerd.image.name": image.name, "org.opencontainers.image.ref.name": image.name}
-        self.manifests.append(entry)
-        return [entry, described, layer]
+        named = [{**entry, "annotations": {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name}}
+                 for name in [image.name, *image.more_names]]
+        self.manifests += named
+        return [named[0], described, layer]
 
     def close(self):
         write_whole(self.folder / "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')

@@ -1,0 +1,153 @@
+// Enrolment of real pods (reference enrolment.md 6): captured from their first packet, live in both
+// directions, said on the pod, and nothing of it felt by who is calling.
+#include <chrono>
+#include <thread>
+
+#include "tests/cluster/mesh_lab.h"
+
+namespace weft::test {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr const char* kConf = "/etc/cni/net.d/10-bridge.conflist";
+
+class EnrolmentTest : public MeshTest {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(lab().trouble(), "");
+    ASSERT_NO_FATAL_FAILURE(ensure_world());
+  }
+  static std::string events(const std::string& ns, const std::string& pod) {
+    return lab()
+        .kubectl({"get", "events", "-n", ns, "--field-selector", "involvedObject.name=" + pod, "-o",
+                  "jsonpath={range .items[*]}{.reason}{'\\n'}{end}"})
+        .out;
+  }
+  static bool ready(const std::string& ns, const std::string& app) {
+    return lab().has_ready_pods(ns, "app=" + app, 1);
+  }
+};
+
+TEST_F(EnrolmentTest, a_pod_says_that_it_is_captured_and_an_event_tells_it) {
+  for (const char* pod : {"client", "near", "far"}) {
+    EXPECT_TRUE(is_captured("mesh", pod)) << pod;
+    EXPECT_NE(annotation("mesh", pod, "weft.mesh/captured"), "") << pod;
+    EXPECT_TRUE(eventually([&] { return events("mesh", pod).find("MeshCaptured\n") != std::string::npos; }))
+        << pod;
+  }
+  EXPECT_FALSE(is_captured("plain", "outsider"));
+}
+
+TEST_F(EnrolmentTest, pods_that_opt_out_or_have_the_nodes_network_are_left_alone) {
+  apply(pod_manifest("mesh", "apart", "node1", "istio.io/dataplane-mode: none, ") +
+        pod_manifest("mesh", "host", "node2", "",
+                     "  hostNetwork: true\n  dnsPolicy: ClusterFirstWithHostNet\n"));
+  ASSERT_TRUE(ready("mesh", "apart"));
+  ASSERT_TRUE(ready("mesh", "host"));
+  EXPECT_TRUE(works("plain", "outsider", "apart.mesh"));
+  EXPECT_TRUE(works("mesh", "host", "far.mesh")) << call("mesh", "host", "far.mesh");
+  EXPECT_TRUE(works("mesh", "client", "apart.mesh"))
+      << "what an enrolled pod says to one that is not, is plain";
+  EXPECT_TRUE(works("mesh", "client", "host.mesh"));
+  for (const char* pod : {"apart", "host"}) {
+    EXPECT_FALSE(is_captured("mesh", pod)) << pod;
+    EXPECT_EQ(events("mesh", pod).find("MeshCapture"), std::string::npos) << pod;
+  }
+  lab().kubectl({"delete", "pod", "apart", "host", "-n", "mesh"});
+}
+
+TEST_F(EnrolmentTest, a_jobs_init_container_is_captured_from_its_first_packet) {
+  policy("PeerAuthentication", "default", "{mtls: {mode: STRICT}}");
+  ASSERT_TRUE(eventually([] { return is_refused(call("plain", "outsider", "far.mesh")); }));
+  for (const char* node : {"node1", "node2"}) {
+    const std::string name = "first-" + std::string(node);
+    apply("apiVersion: batch/v1\nkind: Job\nmetadata: {name: " + name + ", namespace: mesh}\nspec:\n" + R"(
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      nodeName: )" +
+          node + R"(
+      initContainers:
+      - {name: first, image: "weft.local/tools:dev", command: [curl, -sf, -m, "10", "http://far.mesh:8888/first"]}
+      containers:
+      - {name: main, image: "weft.local/tools:dev", command: [curl, -sf, -m, "10", "http://near.mesh:8888/main"]}
+)");
+    EXPECT_TRUE(
+        lab()
+            .kubectl({"wait", "--for=condition=Complete", "--timeout=40s", "-n", "mesh", "job/" + name})
+            .ok())
+        << lab().kubectl({"describe", "pods", "-n", "mesh", "-l", "job-name=" + name}).out;
+    lab().kubectl({"delete", "job", name, "-n", "mesh"});
+  }
+  remove_policy("peerauthentication", "default");
+}
+
+TEST_F(EnrolmentTest, a_forged_annotation_is_replaced) {
+  const std::string proven = annotation("mesh", "near", "weft.mesh/captured");
+  ASSERT_TRUE(
+      lab()
+          .kubectl({"annotate", "--overwrite", "pod", "near", "-n", "mesh", "weft.mesh/captured=forged"})
+          .ok());
+  EXPECT_TRUE(eventually([&] { return annotation("mesh", "near", "weft.mesh/captured") == proven; }));
+  ASSERT_TRUE(
+      lab()
+          .kubectl({"annotate", "pod", "outsider", "-n", "plain", "ambient.istio.io/redirection=enabled"})
+          .ok());
+  EXPECT_TRUE(eventually([] { return !is_captured("plain", "outsider"); }));
+}
+
+TEST_F(EnrolmentTest, a_list_of_plugins_that_another_rewrites_is_repaired_and_the_next_pod_is_captured) {
+  const auto chained = [] { return lab().in("node1", {"grep", "-q", "weft-cni", kConf}).ok(); };
+  ASSERT_TRUE(chained());
+  ASSERT_TRUE(lab().in("node1", {"bash", "-c", "cp /mnt/cni.conflist " + std::string(kConf)}).ok());
+  EXPECT_TRUE(eventually(chained, seconds(10)));
+  apply(pod_manifest("mesh", "late", "node1"));
+  EXPECT_TRUE(ready("mesh", "late"));
+  EXPECT_TRUE(becomes_captured("mesh", "late"));
+  EXPECT_TRUE(works("mesh", "late", "far.mesh"));
+  lab().kubectl({"delete", "pod", "late", "-n", "mesh"});
+}
+
+TEST_F(EnrolmentTest, the_label_goes_and_comes_under_load_and_no_request_fails) {
+  apply(namespace_manifest("turn", "weft.mesh/enabled: 'true'") + pod_manifest("turn", "caller", "node1") +
+        pod_manifest("turn", "beside", "node1") + pod_manifest("turn", "beyond", "node2"));
+  ASSERT_TRUE(lab().has_ready_pods("turn", "app", 3));
+  for (const char* pod : {"caller", "beside", "beyond"}) ASSERT_TRUE(becomes_captured("turn", pod));
+  auto beside = load_from("turn", "caller", "http://beside:8888/", 16, 10);
+  auto beyond = load_from("turn", "caller", "http://beyond:8888/", 16, 10);
+  for (int round = 0; round < 2; ++round) {
+    std::this_thread::sleep_for(seconds(2));
+    ASSERT_TRUE(lab().kubectl({"label", "namespace", "turn", "weft.mesh/enabled-"}).ok());
+    EXPECT_TRUE(eventually([] { return !is_captured("turn", "caller") && !is_captured("turn", "beyond"); }));
+    ASSERT_TRUE(lab().kubectl({"label", "namespace", "turn", "weft.mesh/enabled=true"}).ok());
+    EXPECT_TRUE(becomes_captured("turn", "caller") && becomes_captured("turn", "beyond"));
+  }
+  EXPECT_EQ(beside.get(), (Statuses{{"200", 160}}));
+  EXPECT_EQ(beyond.get(), (Statuses{{"200", 160}}));
+  lab().kubectl({"delete", "namespace", "turn", "--wait=false"});
+}
+
+TEST_F(EnrolmentTest, a_rolling_restart_of_httpgo_under_load_shows_no_503) {
+  ASSERT_NO_FATAL_FAILURE(ensure_seed());
+  auto load = MeshTest::load(15, 20);
+  std::this_thread::sleep_for(seconds(2));
+  ASSERT_TRUE(lab().kubectl({"rollout", "restart", "deployment/httpgo-v1", "-n", "dev"}).ok());
+  EXPECT_TRUE(
+      lab().kubectl({"rollout", "status", "deployment/httpgo-v1", "-n", "dev", "--timeout=30s"}).ok());
+  EXPECT_EQ(load.get(), (Statuses{{"200", 300}}));
+}
+
+TEST_F(EnrolmentTest, scaling_from_one_to_six_and_back_under_load_is_not_felt) {
+  ASSERT_NO_FATAL_FAILURE(ensure_seed());
+  auto load = MeshTest::load(20, 20);
+  for (const char* replicas : {"6", "1"}) {
+    ASSERT_TRUE(lab().kubectl({"scale", "deployment/httpgo-v1", "-n", "dev", "--replicas", replicas}).ok());
+    EXPECT_TRUE(lab().has_ready_pods("dev", "version=v1", std::stoul(replicas), seconds(30)));
+  }
+  EXPECT_EQ(load.get(), (Statuses{{"200", 400}}));
+}
+
+}  // namespace
+}  // namespace weft::test
