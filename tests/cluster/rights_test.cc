@@ -1,12 +1,14 @@
-// The processes of a running installation against what each part may have: not what was asked for, but what the kernel says.
-#include <algorithm>
+// The processes of a running installation against what each part may have: not what was asked for, but what
+// the kernel says.
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <sstream>
 
-#include "tests/cluster/install_tools.h"
+#include "tests/cluster/mesh_lab.h"
 #include "tests/support/part_rights.h"
 
-namespace weft::install {
+namespace weft::test {
 namespace {
 
 // Numbers of capabilities(7) that the table names.
@@ -60,7 +62,7 @@ bool root_is_read_only(const std::string& proc) {
   return false;
 }
 
-void expect_rights(const std::string& proc, const test::PartRights& wanted) {
+void expect_rights(const std::string& proc, const PartRights& wanted) {
   SCOPED_TRACE(wanted.workload + " " + wanted.container + " " + proc);
   const uint64_t mask = mask_of(wanted.capabilities);
   EXPECT_EQ(std::stoull("0" + status_of(proc, "CapBnd"), nullptr, 16), mask);
@@ -70,21 +72,26 @@ void expect_rights(const std::string& proc, const test::PartRights& wanted) {
   EXPECT_EQ(status_of(proc, "Seccomp"), "2") << "a filter";
   EXPECT_EQ(status_of(proc, "Uid"), std::to_string(wanted.user));
   EXPECT_TRUE(root_is_read_only(proc));
-  const std::string token = proc + "/root" "/var/run/secrets/kubernetes.io/serviceaccount/token";
+  const std::string token = proc +
+                            "/root"
+                            "/var/run/secrets/kubernetes.io/serviceaccount/token";
   EXPECT_EQ(std::filesystem::exists(token), wanted.api_token);
 }
 
-TEST(Running, every_process_has_exactly_the_rights_of_the_table) {
-  const Tools tools;
-  const Answer answer = tools.weftctl({"install", "--set", "image=" + image(), "--timeout", "120"}, std::chrono::seconds(300));
-  ASSERT_TRUE(answer.ok()) << answer.err << answer.out;
-  for (const test::PartRights& part : test::part_rights()) {
-    std::istringstream uids(kubectl({"-n", part.ns, "get", "pods", "-l", "app=" + part.workload, "-o",
-                                     "jsonpath={.items[*].metadata.uid}"}));
-    size_t seen = 0;
+class RightsTest : public MeshTest {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(lab().trouble(), "");
+    ASSERT_NO_FATAL_FAILURE(ensure_seed());
+  }
+};
+
+TEST_F(RightsTest, every_process_has_exactly_the_rights_of_the_table) {
+  for (const PartRights& part : part_rights()) {
     const std::string program = part.container == "weft-proxy" ? "weft-proxy" : "weft-agent";
-    for (std::string uid; uids >> uid;) {
-      for (const std::string& proc : processes(uid, program)) {
+    size_t seen = 0;
+    for (const auto& pod : lab().ready_pods(part.ns, "app=" + part.workload)) {
+      for (const std::string& proc : processes(pod["metadata"]["uid"], program)) {
         expect_rights(proc, part);
         ++seen;
       }
@@ -94,4 +101,4 @@ TEST(Running, every_process_has_exactly_the_rights_of_the_table) {
 }
 
 }  // namespace
-}  // namespace weft::install
+}  // namespace weft::test
