@@ -140,5 +140,18 @@ TEST_F(SeedRoutesTest, a_subset_without_a_ready_pod_fails_for_its_half_only) {
   EXPECT_TRUE(lab().has_ready_pods("dev", "version=v2", 1));
 }
 
+TEST_F(SeedRoutesTest, without_the_service_every_request_is_503) {
+  ASSERT_TRUE(lab().kubectl({"delete", "service", "httpgo", "-n", "dev"}).ok());
+  EXPECT_TRUE(becomes(503));
+  EXPECT_TRUE(eventually([] { return statuses(10) == Statuses{{"503", 10}}; }));
+}
+
+TEST_F(SeedRoutesTest, callers_in_the_mesh_are_untouched_by_a_route_that_names_only_the_gateway) {
+  ASSERT_NO_FATAL_FAILURE(ensure_world());
+  const Answer answer =
+      lab().exec("mesh", "client", {"curl", "-s", "-m", "5", "http://httpgo.dev:8888/anything"});
+  EXPECT_NE(answer.out.find("GET /anything HTTP/1.1"), std::string::npos) << answer.out << answer.err;
+}
+
 }  // namespace
 }  // namespace weft::test
