@@ -1,6 +1,7 @@
 // Enrolment of real pods (reference enrolment.md 6): captured from their first packet, live in both
 // directions, said on the pod, and nothing of it felt by who is calling.
 #include <chrono>
+#include <future>
 #include <thread>
 
 #include "tests/cluster/mesh_lab.h"
@@ -57,7 +58,8 @@ TEST_F(EnrolmentTest, pods_that_opt_out_or_have_the_nodes_network_are_left_alone
   lab().kubectl({"delete", "pod", "apart", "host", "-n", "mesh"});
 }
 
-TEST_F(EnrolmentTest, a_jobs_init_container_is_captured_from_its_first_packet) {
+TEST_F(EnrolmentTest,
+       the_init_containers_and_sidecars_of_a_job_are_captured_from_their_first_packet_and_it_completes) {
   policy("PeerAuthentication", "default", "{mtls: {mode: STRICT}}");
   ASSERT_TRUE(eventually([] { return is_refused(call("plain", "outsider", "far.mesh")); }));
   for (const char* node : {"node1", "node2"}) {
@@ -70,6 +72,11 @@ TEST_F(EnrolmentTest, a_jobs_init_container_is_captured_from_its_first_packet) {
       nodeName: )" +
           node + R"(
       initContainers:
+      - name: beside
+        image: "weft.local/tools:dev"
+        restartPolicy: Always
+        command: [sh, -c, "curl -sf -m 10 http://far.mesh:8888/beside && touch /tmp/done; sleep infinity"]
+        startupProbe: {exec: {command: [ls, /tmp/done]}, periodSeconds: 1, failureThreshold: 20}
       - {name: first, image: "weft.local/tools:dev", command: [curl, -sf, -m, "10", "http://far.mesh:8888/first"]}
       containers:
       - {name: main, image: "weft.local/tools:dev", command: [curl, -sf, -m, "10", "http://near.mesh:8888/main"]}
@@ -109,6 +116,80 @@ TEST_F(EnrolmentTest, a_list_of_plugins_that_another_rewrites_is_repaired_and_th
   EXPECT_TRUE(becomes_captured("mesh", "late"));
   EXPECT_TRUE(works("mesh", "late", "far.mesh"));
   lab().kubectl({"delete", "pod", "late", "-n", "mesh"});
+}
+
+TEST_F(EnrolmentTest, a_pod_with_an_istio_sidecar_is_left_alone) {
+  apply(R"(apiVersion: v1
+kind: Pod
+metadata: {name: carries, namespace: mesh, labels: {app: carries}, annotations: {sidecar.istio.io/status: "{}"}}
+spec:
+  nodeName: node1
+  terminationGracePeriodSeconds: 1
+  containers: [{name: tools, image: "weft.local/tools:dev", command: [probe, serve, "7000"]}]
+)");
+  ASSERT_TRUE(ready("mesh", "carries"));
+  EXPECT_TRUE(works("mesh", "carries", "far.mesh"));
+  EXPECT_FALSE(is_captured("mesh", "carries"));
+  lab().kubectl({"delete", "pod", "carries", "-n", "mesh"});
+}
+
+TEST_F(EnrolmentTest,
+       a_namespace_with_the_strictest_pod_security_and_a_tight_quota_needs_nothing_more_than_before) {
+  apply(namespace_manifest(
+      "tight", "istio.io/dataplane-mode: ambient, pod-security.kubernetes.io/enforce: restricted"));
+  apply(R"(apiVersion: v1
+kind: ResourceQuota
+metadata: {name: tight, namespace: tight}
+spec: {hard: {pods: "1", requests.cpu: 10m, requests.memory: 16Mi}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: one, namespace: tight, labels: {app: one}}
+spec:
+  nodeName: node2
+  terminationGracePeriodSeconds: 1
+  automountServiceAccountToken: false
+  securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}
+  containers:
+  - name: tools
+    image: weft.local/tools:dev
+    command: [probe, serve, "7000"]
+    resources: {requests: {cpu: 10m, memory: 16Mi}}
+    securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+)");
+  ASSERT_TRUE(ready("tight", "one"));
+  EXPECT_TRUE(becomes_captured("tight", "one"));
+  EXPECT_TRUE(works("tight", "one", "near.mesh"));
+  lab().kubectl({"delete", "namespace", "tight", "--wait=false"});
+}
+
+TEST_F(EnrolmentTest, connections_of_before_outlive_enrolment_and_its_end) {
+  apply(namespace_manifest("stay", "") + pod_manifest("stay", "caller", "node1") +
+        pod_manifest("stay", "beyond", "node2"));
+  ASSERT_TRUE(lab().has_ready_pods("stay", "app", 2));
+  ASSERT_TRUE(eventually([] { return works("stay", "caller", "beyond"); }));
+  const auto held = [](int duration) {
+    return std::async(std::launch::async, [duration] {
+      return lab()
+          .exec("stay", "caller",
+                {"probe", "connect", "beyond:7000", "--mode", "idle", "--seconds", std::to_string(duration)})
+          .out;
+    });
+  };
+  auto of_before = held(12);
+  std::this_thread::sleep_for(seconds(1));
+  ASSERT_TRUE(lab().kubectl({"label", "namespace", "stay", "istio-injection=enabled"}).ok());
+  EXPECT_TRUE(becomes_captured("stay", "caller", seconds(5)) &&
+              becomes_captured("stay", "beyond", seconds(5)));
+  auto of_the_mesh = held(8);
+  std::this_thread::sleep_for(seconds(1));
+  ASSERT_TRUE(lab().kubectl({"label", "namespace", "stay", "istio-injection-"}).ok());
+  EXPECT_TRUE(eventually([] { return !is_captured("stay", "caller") && !is_captured("stay", "beyond"); },
+                         seconds(5)));
+  // "timeout": nobody has ended it before its own time was over.
+  EXPECT_NE(of_before.get().find("\"end\":\"timeout\""), std::string::npos);
+  EXPECT_NE(of_the_mesh.get().find("\"end\":\"timeout\""), std::string::npos);
+  lab().kubectl({"delete", "namespace", "stay", "--wait=false"});
 }
 
 TEST_F(EnrolmentTest, the_label_goes_and_comes_under_load_and_no_request_fails) {

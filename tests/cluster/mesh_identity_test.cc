@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "tests/cluster/mesh_lab.h"
+#include "tests/support/wire.h"
 
 namespace weft::test {
 namespace {
@@ -56,6 +57,24 @@ TEST_F(MeshIdentityTest, between_nodes_it_is_mutual_tls_and_on_one_node_the_kern
   EXPECT_TRUE(eventually([] {
     return works("mesh", "client", "near.mesh") && arrived("node1", "near", "kernel_attested") > 0;
   }));
+}
+
+TEST_F(MeshIdentityTest,
+       on_the_wire_between_nodes_nothing_of_the_mesh_can_be_read_and_the_capture_would_have_seen_it) {
+  const auto posted = [](const std::string& from_ns, const std::string& from, const std::string& marker) {
+    return lab()
+        .exec(from_ns, from, {"curl", "-sf", "-m", "5", "-d", marker, "http://far.mesh:8888/some"})
+        .out;
+  };
+  const std::string secret = "a-marker-between-pods-of-the-mesh", open = "a-marker-of-a-pod-outside-the-mesh";
+  Wire wire("/run/netns/weft-" + lab().name() + "-node2", "eth0", {secret, open});
+  EXPECT_NE(posted("mesh", "client", secret).find(secret), std::string::npos);
+  EXPECT_NE(posted("plain", "outsider", open).find(open), std::string::npos) << "permissive";
+  wire.stop();
+  EXPECT_EQ(wire.trouble(), "");
+  EXPECT_EQ(wire.found(0), 0u);
+  EXPECT_GT(wire.found(1), 0u);
+  EXPECT_GT(wire.bytes_of_port(15008), secret.size());
 }
 
 TEST_F(MeshIdentityTest, strict_refuses_who_is_not_enrolled_at_once_and_admits_the_mesh_and_the_kubelet) {

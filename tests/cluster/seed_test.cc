@@ -117,6 +117,10 @@ TEST_F(SeedRoutesTest, while_an_object_is_missing_the_reply_says_so_and_its_retu
   remove_file("httpgo-destinations");
   EXPECT_TRUE(becomes(503)) << "subsets are unknown";
   EXPECT_TRUE(eventually([] { return statuses(10) == Statuses{{"503", 10}}; }));
+  EXPECT_TRUE(eventually([] {
+    const std::string told = user().line("kubectl -n dev describe virtualservice httpgo").out;
+    return told.find("ResolvedRefs") != std::string::npos && told.find("subset") != std::string::npos;
+  })) << user().line("kubectl -n dev describe virtualservice httpgo").out;
   remove_file("httpgo-virtual-service");
   EXPECT_TRUE(becomes(404)) << "a gateway alone";
   remove_file("httpgo-gateway");
