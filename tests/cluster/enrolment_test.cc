@@ -69,6 +69,7 @@ TEST_F(EnrolmentTest,
   template:
     spec:
       restartPolicy: Never
+      terminationGracePeriodSeconds: 1
       nodeName: )" +
           node + R"(
       initContainers:
