@@ -50,6 +50,14 @@ bool is_base64(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '+' || c == '/' || c == '=';
 }
 
+// A mapping of one of the system's shared libraries.
+bool is_of_library(std::string_view mapping) {
+  const size_t path = mapping.find('/');
+  if (path == std::string_view::npos) return false;
+  const std::string_view file = mapping.substr(path);
+  return (file.starts_with("/usr/lib/") || file.starts_with("/lib/")) && file.find(".so") != std::string_view::npos;
+}
+
 // A header alone is a constant of some program; a key has a body.
 bool has_pem_body(std::string_view after) {
   size_t at = 0, letters = 0;
@@ -181,6 +189,7 @@ size_t read_memory(pid_t pid, bool only_private, size_t overlap, const std::func
     char access[5] = {};
     if (std::sscanf(line.c_str(), "%lx-%lx %4s", &from, &to, access) != 3 || access[0] != 'r') continue;
     if (line.find("[vvar") != std::string::npos || line.find("[vsyscall]") != std::string::npos) continue;
+    if (access[1] != 'w' && is_of_library(line)) continue;
     if (only_private && (access[1] != 'w' || access[3] != 'p') && line.find('/') != std::string::npos) continue;
     for (unsigned long at = from; at < to;) {
       const size_t wanted = std::min<size_t>(kBlock, to - at);

@@ -27,7 +27,8 @@ struct Rights {
 // Processes named `comm` (as in /proc/<pid>/comm) whose cgroup has `cgroup_part` in its path, sorted.
 [[nodiscard]] std::vector<pid_t> processes_named(const std::string& comm, const std::string& cgroup_part);
 
-// Hands every readable byte of a process's memory to `look`, mapping by mapping in blocks that overlap by
+// Hands every readable byte of a process's memory but for the constants of the system's libraries (GnuTLS, which comes
+// with libcurl, has keys in there to test itself with) to `look`, mapping by mapping in blocks that overlap by
 // `overlap` bytes. How many bytes there were; 0: the memory could not be read. `only_private`: without pages
 // that come unchanged from files.
 size_t read_memory(pid_t pid, bool only_private, size_t overlap, const std::function<void(std::string_view)>& look);
