@@ -26,6 +26,8 @@ namespace weft::agent {
 namespace {
 
 constexpr base::Millis kReportEvery{500};
+// Within this time of our start the proxies of the agent before us have come back, or are gone.
+constexpr base::Nanos kProxiesReturn = std::chrono::seconds(10);
 
 // Where the hooks are attached, and why there.
 struct PodsPlace {
@@ -110,6 +112,8 @@ class Node final : private publish::PublisherEvents {
   std::vector<state::NodePod> node_pods_;
   std::string last_sync_problem_, last_hook_problem_;
   std::set<std::string> exempt_;
+  base::Instant started_ = clock_.now();
+  bool proxies_known_ = false;  // as of the last exempt_own_cgroups()
   RoleCounters counters_;
   ReportWriter reports_;
 };
@@ -232,7 +236,8 @@ void Node::take(const state::Build& build) {
   report();
 }
 
-// The hooks pass by the agent and its proxies, which connect from the pods' namespaces.
+// The hooks pass by the agent and its proxies, which connect from the pods' namespaces. Proxies live on while agents
+// change: one that has not come back to us yet is exempt as before, or its dials would be captured and come to it.
 void Node::exempt_own_cgroups() {
   std::vector<kernel::Exempt> all;
   auto add = [&](pid_t pid, weft_exempt_reason reason) {
@@ -246,13 +251,15 @@ void Node::exempt_own_cgroups() {
     for (const auto& proxy : channel_->publisher().proxies()) add(proxy.pid, WEFT_EXEMPT_PROXY);
   std::set<std::string> wanted;
   for (const auto& one : all) wanted.insert(one.directory);
-  if (wanted == exempt_) return;
-  if (auto set = kernel_->set_exempt_cgroups(all); !set) {
+  const bool known = clock_.now() - started_ >= kProxiesReturn;
+  if (wanted == exempt_ && known == proxies_known_) return;
+  if (auto set = kernel_->set_exempt_cgroups(all, known); !set) {
     ++counters_.exempt_failures;
     spdlog::error("exempt: {}", base::describe(set.error()));
     return;
   }
   exempt_ = std::move(wanted);
+  proxies_known_ = known;
 }
 
 void Node::on_proxy_ready(publish::ProxyId proxy) {
@@ -276,6 +283,7 @@ void Node::repair_hooks() {
 void Node::report() {
   timer_->arm(kReportEvery);
   repair_hooks();
+  if (!proxies_known_) exempt_own_cgroups();
   announce();
   Report report;
   report.role = "node";

@@ -74,7 +74,7 @@ base::Result<compile::Tables> Kernel::read_tables() const {
   return read_back(impl_->installed.maps);
 }
 
-base::Status Kernel::set_exempt_cgroups(const std::vector<Exempt>& cgroups) {
+base::Status Kernel::set_exempt_cgroups(const std::vector<Exempt>& cgroups, bool known_proxies) {
   std::map<uint64_t, weft_exempt_reason> wanted;
   for (const auto& exempt : cgroups) {
     TRY_ASSIGN(auto id, cgroup_id(exempt.directory));
@@ -82,8 +82,9 @@ base::Status Kernel::set_exempt_cgroups(const std::vector<Exempt>& cgroups) {
   }
   const int map = impl_->map("exempt_cgroups");
   std::vector<weft_exempt_key> gone;
-  TRY((read_all<weft_exempt_key, weft_exempt>(map, [&](const weft_exempt_key& key, const weft_exempt&) {
-    if (!wanted.contains(key.cgroup_id)) gone.push_back(key);
+  TRY((read_all<weft_exempt_key, weft_exempt>(map, [&](const weft_exempt_key& key, const weft_exempt& value) {
+    const bool stays = !known_proxies && value.reason == WEFT_EXEMPT_PROXY;
+    if (!wanted.contains(key.cgroup_id) && !stays) gone.push_back(key);
   })));
   for (const auto& [id, reason] : wanted) {
     const weft_exempt_key key{id};

@@ -97,8 +97,8 @@ class Kernel {
   [[nodiscard]] base::Result<compile::Tables> read_tables() const;
 
   // The cgroups whose processes every hook passes by. Replaces the set of before; call again when one is made
-  // anew.
-  base::Status set_exempt_cgroups(const std::vector<Exempt>& cgroups);
+  // anew. `known_proxies` false: proxies of before stay in it too, since they have not been heard of yet.
+  base::Status set_exempt_cgroups(const std::vector<Exempt>& cgroups, bool known_proxies = true);
 
   // Pods by netns cookie. put_pod() also changes an existing entry.
   base::Status put_pod(uint64_t netns_cookie, const weft_pod& pod);

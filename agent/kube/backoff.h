@@ -32,8 +32,10 @@ class Backoff {
   static constexpr base::Nanos kMostAsked = std::chrono::minutes(2);
 
   Backoff(base::Nanos first, base::Nanos most, uint64_t seed) : first_(first), most_(most), spread_(seed) {}
-  base::Nanos next(base::Nanos asked = {}) {
-    const base::Nanos base = std::min(first_ * (int64_t{1} << std::min(failures_, 20)), most_);
+  base::Nanos next(base::Nanos asked = {}) { return next(asked, most_); }
+  // The same with another bound, this once.
+  base::Nanos next(base::Nanos asked, base::Nanos most) {
+    const base::Nanos base = std::min(first_ * (int64_t{1} << std::min(failures_, 20)), most);
     ++failures_;
     const base::Nanos floor = std::min(asked, kMostAsked);
     return std::max(spread_.between(base, 2 * base),

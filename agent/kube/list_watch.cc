@@ -66,6 +66,7 @@ ListWatch::Ask ListWatch::ask() {
   body_.clear();
   lines_.clear();
   told_ = 0;
+  away_ = false;
   watch_error_.reset();
   Ask out{.path = spec_.resource.path(spec_.ns), .watch = watching_, .fresh = std::exchange(fresh_, false)};
   char mark = '?';
@@ -137,6 +138,7 @@ base::Nanos ListWatch::on_end(const std::optional<base::Error>& failure, Instant
     // A connection that broke is gone; one that only hangs would be used again. Not asked for else: all
     // reflectors would come back with a connection each.
     fresh_ = failure->kind == ErrorKind::kTimeout;
+    away_ = code_ == 0;
     return failed(ApiError(*failure), now);
   }
   if (code_ != 200)
@@ -290,7 +292,7 @@ base::Nanos ListWatch::list_failed(const ApiError& error, Instant now) {
     ++look_;
   }
   enter(ReflectorPhase::kStale, error.what, now);
-  return backoff_.next(error.retry_after);
+  return wait_after(error);
 }
 
 base::Nanos ListWatch::watch_failed(const ApiError& error, Instant now) {
@@ -306,7 +308,11 @@ base::Nanos ListWatch::watch_failed(const ApiError& error, Instant now) {
     watching_ = false;
     version_refusals_ = 0;
   }
-  return backoff_.next(error.retry_after);
+  return wait_after(error);
+}
+
+base::Nanos ListWatch::wait_after(const ApiError& error) {
+  return backoff_.next(error.retry_after, away_ ? limits_.backoff_away : limits_.backoff_most);
 }
 
 // 410: at once the first time, but not all agents of a cluster in the same instant.

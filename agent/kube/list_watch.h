@@ -51,6 +51,8 @@ class ListWatch {
   [[nodiscard]] base::Instant active_at() const { return active_at_; }
   void began(base::Instant now) { active_at_ = now; }
   [[nodiscard]] bool watching() const { return watching_; }
+  // The last exchange ended before anybody answered. Whoever hears the server again may end the wait.
+  [[nodiscard]] bool away() const { return away_; }
 
  private:
   struct Known {
@@ -67,6 +69,7 @@ class ListWatch {
   base::Nanos failed(ApiError error, base::Instant now);
   base::Nanos list_failed(const ApiError& error, base::Instant now);
   base::Nanos watch_failed(const ApiError& error, base::Instant now);
+  base::Nanos wait_after(const ApiError& error);
   base::Nanos absent(const ApiError& error, base::Instant now);
   base::Nanos list_anew();
   void forget_unseen();
@@ -81,6 +84,7 @@ class ListWatch {
   bool synced_ = false;
   bool watching_ = false;  // what is asked: a list or a watch
   bool fresh_ = false;
+  bool away_ = false;
   std::unordered_map<std::string, Known> known_;  // by "<ns>/<name>": what the consumer was told
   std::string version_;                           // the last resource version seen
   std::string next_;                              // the continue token of the list under way

@@ -74,6 +74,7 @@ class Reflectors::Engine {
   void reap();
   void end(Task& task, const std::optional<base::Error>& failure);
   void cut_idle(Instant now);
+  void hurry(Instant now);
   void show(Task& task);
   [[nodiscard]] int wait_ms(Instant now) const;
   static size_t on_header(char* data, size_t, size_t size, void* self);
@@ -84,6 +85,7 @@ class Reflectors::Engine {
   const ReflectorLimits limits_;
   const std::unique_ptr<Target> target_;
   TokenSource token_;
+  Spread spread_{Spread::random_seed()};
   CURLM* multi_;
   std::atomic<bool> stopping_{false};
   std::vector<std::unique_ptr<Task>> tasks_;  // fixed once the thread runs
@@ -98,6 +100,7 @@ size_t Reflectors::Engine::on_header(char* data, size_t, size_t size, void* self
   curl_easy_getinfo(task.easy.get(), CURLINFO_RESPONSE_CODE, &code);
   if (code < 200) return size;  // an interim answer
   task.core.on_head(static_cast<int>(code), retry_after_of(task.easy.get()), task.engine.clock_.now());
+  task.engine.hurry(task.engine.clock_.now());
   task.engine.show(task);
   return size;
 }
@@ -148,6 +151,13 @@ void Reflectors::Engine::start(Task& task, Instant now) {
   task.core.began(now);
   task.running = true;
   CHECK(curl_multi_add_handle(multi_, easy) == CURLM_OK);
+}
+
+// The server answers one: those that found it away need not wait any longer.
+void Reflectors::Engine::hurry(Instant now) {
+  for (const auto& task : tasks_)
+    if (!task->running && task->core.away())
+      task->due = std::min(task->due, now + spread_.between(Nanos(0), std::chrono::seconds(1)));
 }
 
 void Reflectors::Engine::end(Task& task, const std::optional<base::Error>& failure) {

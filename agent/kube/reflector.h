@@ -66,6 +66,8 @@ struct ReflectorLimits {
   base::Nanos backoff_first =
       std::chrono::milliseconds(800);  // doubled up to backoff_most, then [1, 2) times that
   base::Nanos backoff_most = std::chrono::seconds(30);
+  // The same while nobody answers at all: who is away is not burdened by a question.
+  base::Nanos backoff_away = std::chrono::seconds(10);
   base::Nanos absent_after =
       std::chrono::seconds(30);  // how long 404 has to last until objects that were told are gone
 };

@@ -190,6 +190,12 @@ TEST_F(KernelPods, ExemptCgroupsAreReplacedAsASet) {
       kernel_->set_exempt_cgroups({{agent.path(), WEFT_EXEMPT_AGENT}, {next.path(), WEFT_EXEMPT_PROXY}}));
   EXPECT_EQ(reason(proxy), 0U);
   EXPECT_EQ(reason(next), uint32_t{WEFT_EXEMPT_PROXY});
+  // An agent that has just started does not know the proxies yet.
+  ASSERT_TRUE(kernel_->set_exempt_cgroups({{proxy.path(), WEFT_EXEMPT_AGENT}}, /*known_proxies=*/false));
+  EXPECT_EQ(reason(next), uint32_t{WEFT_EXEMPT_PROXY});
+  EXPECT_EQ(reason(agent), 0U);
+  ASSERT_TRUE(kernel_->set_exempt_cgroups({{proxy.path(), WEFT_EXEMPT_AGENT}}));
+  EXPECT_EQ(reason(next), 0U);
   EXPECT_FALSE(kernel_->set_exempt_cgroups({{"/tmp", WEFT_EXEMPT_AGENT}}));
 }
 

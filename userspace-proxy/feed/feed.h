@@ -50,7 +50,8 @@ struct FeedOptions {
   std::string version;  // of this program, for the agent's status
   uint32_t workers = 0;
   base::Millis first_retry{50};  // doubles up to last_retry
-  base::Millis last_retry{2000};
+  // An agent that is replaced is away for about two seconds, and the stock of sockets may last no longer.
+  base::Millis last_retry{250};
 };
 
 // Plain fields, written by the feed's thread only.

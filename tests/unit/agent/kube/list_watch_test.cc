@@ -150,20 +150,29 @@ TEST_F(ListWatchTest, an_answer_of_410_is_the_same_and_again_and_again_it_waits_
   EXPECT_GT(last, std::chrono::seconds(10));
 }
 
+TEST_F(ListWatchTest, a_server_that_answers_with_a_refusal_is_not_away_and_is_spared_longer) {
+  sync({object("a", 1)}, 9);
+  Nanos wait{0};
+  for (int i = 0; i < 20; ++i) wait = answer(500, status(500, "InternalError"));
+  EXPECT_FALSE(core.away());
+  EXPECT_GE(wait, limits.backoff_most);
+}
+
 TEST_F(ListWatchTest, while_the_server_is_away_what_was_told_is_kept_and_the_waits_grow_up_to_their_bound) {
   sync({object("a", 1)}, 9);
   Nanos before{0};
   for (int i = 0; i < 20; ++i) {
     const Nanos wait = cut();
     EXPECT_GE(wait, limits.backoff_first);
-    EXPECT_LE(wait, 2 * limits.backoff_most);
+    EXPECT_LE(wait, 2 * limits.backoff_away);
+    EXPECT_TRUE(core.away());
     if (i > 0 && i < 5) {
       EXPECT_GE(2 * wait, before);
     }
     before = wait;
     clock.advance(wait);
   }
-  EXPECT_GE(before, limits.backoff_most);
+  EXPECT_GE(before, limits.backoff_away);
   EXPECT_EQ(diary.take(), Strings{});
   EXPECT_EQ(core.state().phase, ReflectorPhase::kStale);
   EXPECT_GT(clock.now() - core.state().since, std::chrono::minutes(3)) << "since the first failure";
