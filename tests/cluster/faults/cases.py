@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from faults import cluster, kubectl, pods, processes, until
+from lab import cluster, kubectl, pods, processes, until
 
 AGENT = ("weft-system", "app=weft-agent", "weft-agent")
 PROXY = ("weft-system", "app=weft-proxy", "weft-proxy")
@@ -54,7 +54,7 @@ def rollout_of(namespace, kind, name):
     return case
 
 
-def api_away(lab, seconds=75):
+def api_away(lab, seconds=65):
     """The API server stopped under load; meanwhile a pod's sandbox ends, and kubelet makes it anew from what it knows."""
     def act():
         cluster("stop", "control", "kube-apiserver")
