@@ -66,7 +66,7 @@ ListWatch::Ask ListWatch::ask() {
   body_.clear();
   lines_.clear();
   told_ = 0;
-  away_ = false;
+  was_away_ = std::exchange(away_, false);
   watch_error_.reset();
   Ask out{.path = spec_.resource.path(spec_.ns), .watch = watching_, .fresh = std::exchange(fresh_, false)};
   char mark = '?';
@@ -279,6 +279,8 @@ base::Nanos ListWatch::failed(ApiError error, Instant now) {
   if (error.code == 429 || error.code == 503) count(counters_.busy);
   const bool worked = watching_ && code_ == 200 && (told_ > 0 || now - head_at_ >= kGoodWatch);
   if (worked) backoff_.reset();  // until just now
+  // A server that has just come up refuses (403) until it has read its roles: a matter of seconds.
+  if (was_away_ && code_ != 0) backoff_.reset();
   if (error.retry_after == Nanos(0)) error.retry_after = retry_after_;
   return watching_ ? watch_failed(error, now) : list_failed(error, now);
 }

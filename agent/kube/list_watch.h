@@ -84,7 +84,7 @@ class ListWatch {
   bool synced_ = false;
   bool watching_ = false;  // what is asked: a list or a watch
   bool fresh_ = false;
-  bool away_ = false;
+  bool away_ = false, was_away_ = false;  // the last exchange, and the one before
   std::unordered_map<std::string, Known> known_;  // by "<ns>/<name>": what the consumer was told
   std::string version_;                           // the last resource version seen
   std::string next_;                              // the continue token of the list under way

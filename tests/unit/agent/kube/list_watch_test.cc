@@ -158,6 +158,13 @@ TEST_F(ListWatchTest, a_server_that_answers_with_a_refusal_is_not_away_and_is_sp
   EXPECT_GE(wait, limits.backoff_most);
 }
 
+TEST_F(ListWatchTest, a_server_that_is_back_and_refuses_at_first_is_asked_again_soon) {
+  sync({object("a", 1)}, 9);
+  for (int i = 0; i < 20; ++i) clock.advance(cut());
+  EXPECT_LE(answer(403, status(403, "Forbidden")), 2 * limits.backoff_first);
+  EXPECT_LE(answer(403, status(403, "Forbidden")), 4 * limits.backoff_first);
+}
+
 TEST_F(ListWatchTest, while_the_server_is_away_what_was_told_is_kept_and_the_waits_grow_up_to_their_bound) {
   sync({object("a", 1)}, 9);
   Nanos before{0};
