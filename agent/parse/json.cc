@@ -107,7 +107,8 @@ class Converter {
 
   base::Result<Node> sequence(dom::element element, size_t depth) {
     Node::Sequence items;
-    for (dom::element item : element.get_array().value_unsafe()) {
+    const dom::array array = element.get_array().value_unsafe();  // a name: a loop over the result's own would dangle
+    for (dom::element item : array) {
       TRY_ASSIGN(Node node, convert(item, depth + 1));
       items.push_back(std::move(node));
     }
@@ -116,7 +117,8 @@ class Converter {
 
   base::Result<Node> mapping(dom::element element, size_t depth) {
     Entries entries;
-    for (const dom::key_value_pair field : element.get_object().value_unsafe()) {
+    const dom::object object = element.get_object().value_unsafe();
+    for (const dom::key_value_pair field : object) {
       TRY(count(field.key.size() / 64));
       TRY_ASSIGN(Node node, convert(field.value, depth + 1));
       entries.add(field.key, std::move(node));
