@@ -1,6 +1,7 @@
 // Requests, reviews, election and Events of agent/kube against real API servers.
 #include <sys/mount.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>

@@ -215,9 +215,11 @@ cluster_test() {
   preflight
   install_packages build run test cluster
   build_kube
-  build debug cluster_tests
+  # All of it optimised, as users run it: no other suite does that.
   [[ -n ${WEFT_BIN:-} ]] || build_programs
-  run_suite cluster "$WEFT_ROOT/build/debug" -L cluster "$@"
+  build release cluster_tests
+  export WEFT_KUBE_HOME=$KUBE_HOME
+  run_suite cluster "$WEFT_ROOT/build/release" -L cluster "$@"
   close_suites
 }
 
@@ -283,6 +285,16 @@ cluster_with() {
   export WEFT_CLUSTER_TOOL="$WEFT_ROOT/scripts/cluster" WEFT_KUBE_HOME
   WEFT_KUBE_HOME=$(kube_home)
   exec nsenter --net="$(netns_file control)" -- "$@"
+}
+
+# cluster_during COMMAND...: on a cluster of its own.
+cluster_during() {
+  local status=0
+  "$0" --name "$CLUSTER" down >/dev/null
+  trap '"$0" --name "$CLUSTER" down >/dev/null' EXIT
+  "$0" --name "$CLUSTER" up
+  (cluster_with "$@") || status=$?
+  return "$status"
 }
 
 cluster_status() {

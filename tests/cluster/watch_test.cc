@@ -17,7 +17,6 @@
 
 #include "agent/kube/client.h"
 #include "agent/parse/json.h"
-#include "agent/state/annotation_writer.h"
 #include "agent/state/api_status_writer.h"
 #include "agent/state/status_patch.h"
 #include "tests/support/command.h"
@@ -326,32 +325,6 @@ TEST_F(StatusTest, an_object_that_is_gone_or_another_s_is_left_alone) {
   ASSERT_TRUE(writer.apply({status("ours")}, {}));
   EXPECT_TRUE(test::eventually([&] { return writer.counters().conflicts == 1; }));
   EXPECT_EQ(object().at({"status", "conditions"}).items()[0].at({"message"}).as_string(), "theirs");
-}
-
-TEST_F(StatusTest, annotations_go_through_pods_status_to_the_pod_of_that_uid_alone) {
-  apply("apiVersion: v1\nkind: Pod\nmetadata: {name: marked, namespace: " + std::string(kNs) +
-        ", annotations: {keep: me}}\nspec:\n  nodeSelector: {no-such: node}\n  containers: [{name: c, image: "
-        "weft.local/none}]\n");
-  const auto pod = [&] {
-    auto read = parse::read_json(kubectl({"get", "pod", "-n", kNs, "marked", "-o", "json"}));
-    CHECK(read.has_value());
-    return *read;
-  };
-  const std::string uid = pod().at({"metadata", "uid"}).as_string();
-  state::AnnotationWriter writer(*client_, clock_);
-  writer.annotate(kNs, "marked", uid, {{"ambient.istio.io/redirection", "enabled"}, {"weft.mesh/captured", "boot/1"}});
-  ASSERT_TRUE(test::eventually([&] { return writer.counters().written == 1; }));
-  EXPECT_EQ(pod().at({"metadata", "annotations", "ambient.istio.io/redirection"}).as_string(), "enabled");
-  EXPECT_EQ(pod().at({"metadata", "annotations", "keep"}).as_string(), "me");
-  writer.annotate(kNs, "marked", uid, {{"ambient.istio.io/redirection", ""}});
-  ASSERT_TRUE(test::eventually([&] { return writer.counters().written == 2; }));
-  EXPECT_TRUE(pod().at({"metadata", "annotations", "ambient.istio.io/redirection"}).is_null());
-  EXPECT_EQ(pod().at({"metadata", "annotations", "weft.mesh/captured"}).as_string(), "boot/1");
-  writer.annotate(kNs, "marked", "00000000-0000-0000-0000-000000000000", {{"weft.mesh/captured", "forged"}});
-  ASSERT_TRUE(test::eventually([&] { return writer.counters().gone == 1; }));
-  writer.annotate(kNs, "never-was", uid, {{"weft.mesh/captured", "x"}});
-  EXPECT_TRUE(test::eventually([&] { return writer.counters().gone == 2; }));
-  EXPECT_EQ(pod().at({"metadata", "annotations", "weft.mesh/captured"}).as_string(), "boot/1");
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <atomic>
 #include <latch>
 
-#include "agent/state/annotation_writer.h"
 #include "tests/support/command.h"
 
 namespace weft::state {
@@ -107,11 +106,6 @@ TEST_F(QueueTest, the_end_waits_for_no_retry) {
     ASSERT_TRUE(test::eventually([&] { return tries == 1; }));
   }
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
-}
-
-TEST(AnnotationPatch, sets_and_removes_for_the_pod_of_that_uid_alone) {
-  const objects::Node patch = annotation_patch("u1", {{"a/b", "x"}, {"c/d", ""}});
-  EXPECT_EQ(objects::to_json(patch, 0), R"({"metadata":{"uid":"u1","annotations":{"a/b":"x","c/d":null}}})");
 }
 
 }  // namespace
