@@ -273,8 +273,11 @@ void Node::on_proxy_ready(publish::ProxyId proxy) {
 // A hook that is gone is a silent bypass: it is put back within one report's time, and counted.
 void Node::repair_hooks() {
   const auto repaired = kernel_->repair_hooks();
-  if (repaired && *repaired != 0)
+  if (repaired && *repaired != 0) {
     spdlog::error("kernel: {} hooks were gone and are attached again", *repaired);
+    enroller_->doubt_all(std::to_string(*repaired) + " hooks of the node were gone and are attached again: connections of "
+                         "the meantime may have gone past the mesh");
+  }
   const std::string problem = repaired ? "" : base::describe(repaired.error());
   if (problem != last_hook_problem_ && !problem.empty()) spdlog::error("kernel: {}", problem);
   last_hook_problem_ = problem;

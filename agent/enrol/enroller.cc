@@ -192,6 +192,10 @@ void Enroller::keep_all() {
   drop_gone();
 }
 
+void Enroller::doubt_all(const std::string& why) {
+  for (auto& [cookie, keeper] : pods_) keeper->doubt(why);
+}
+
 void Enroller::drop_gone() {
   for (auto it = pods_.begin(); it != pods_.end();) {
     const auto here = it++;

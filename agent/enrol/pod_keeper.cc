@@ -88,13 +88,24 @@ void PodKeeper::check(base::Instant now) {
   }
   dirty_ = false;
   const RepairCounts before = owner_.numbers_.repairs;
-  note(pod_.check(thorough, owner_.numbers_.repairs), "repairing");
+  const base::Status repaired = pod_.check(thorough, owner_.numbers_.repairs);
+  note(repaired, "repairing");
   for (size_t i = 0; i < kRepairs; ++i) {
     if (before[i] == owner_.numbers_.repairs[i]) continue;
-    spdlog::warn("enrol: pod {}: its {} was missing and has been put back", pod_.key().name,
-                 name_of(static_cast<Repair>(i)));
-    next_test_ = now;
+    const std::string what = "its " + std::string(name_of(static_cast<Repair>(i))) + " was missing" +
+                             (repaired ? " and has been put back" : "");
+    if (repaired) spdlog::warn("enrol: pod {}: {}", pod_.key().name, what);
+    doubt(what + ": connections of the meantime may have gone past the mesh");
   }
+}
+
+void PodKeeper::doubt(const std::string& why) {
+  for (Proof& proof : proofs_) {
+    if (!proof.passed) continue;  // why it is not captured is said already
+    proof.passed = false;
+    proof.failure = why;
+  }
+  next_test_ = {};
 }
 
 void PodKeeper::test(base::Instant now) {

@@ -19,6 +19,8 @@ class PodKeeper final : public base::Retirable, private base::IoHandler {
   void release();
   void abandon() { pod_.abandon(); }
   void proxy_changed() { next_test_ = {}; }
+  // Something that captures was gone for a while: not captured, for this reason, until a test passes anew.
+  void doubt(const std::string& why);
 
   [[nodiscard]] const Pod& pod() const { return pod_; }
   [[nodiscard]] PodNetns& netns() { return pod_.netns(); }

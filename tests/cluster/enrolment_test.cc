@@ -1,6 +1,7 @@
 // Enrolment of real pods (reference enrolment.md 6): captured from their first packet, live in both
 // directions, said on the pod, and nothing of it felt by who is calling.
 #include <chrono>
+#include <cstdlib>
 #include <future>
 #include <thread>
 
@@ -164,32 +165,41 @@ spec:
   lab().kubectl({"delete", "namespace", "tight", "--wait=false"});
 }
 
+// 1,000 connections of before and 500 of the mesh, half of each silent, half of them speaking twice a second.
 TEST_F(EnrolmentTest, connections_of_before_outlive_enrolment_and_its_end) {
   apply(namespace_manifest("stay", "") + pod_manifest("stay", "caller", "node1") +
         pod_manifest("stay", "beyond", "node2"));
   ASSERT_TRUE(lab().has_ready_pods("stay", "app", 2));
   ASSERT_TRUE(eventually([] { return works("stay", "caller", "beyond"); }));
-  const auto held = [](int duration) {
-    return std::async(std::launch::async, [duration] {
-      return lab()
-          .exec("stay", "caller",
-                {"probe", "connect", "beyond:7000", "--mode", "idle", "--seconds", std::to_string(duration)})
-          .out;
+  const auto held = [](const std::string& mode, int count, int duration) {
+    return std::async(std::launch::async, [=] {
+      const Answer answer = lab().exec(
+          "stay", "caller",
+          {"probe", "connect", "beyond:7000", "--mode", mode, "--count", std::to_string(count), "--spread", "2",
+           "--every", "500", "--seconds", std::to_string(duration)},
+          seconds(duration + 30));
+      return nlohmann::json::parse(answer.out, nullptr, false);
     });
   };
-  auto of_before = held(12);
-  std::this_thread::sleep_for(seconds(1));
+  // Those of caller and beyond that are open, as the caller's kernel counts them.
+  const auto open = [] {
+    return std::atoi(lab().exec("stay", "caller", {"sh", "-c", "ss -Htn state established dport = :7000 | wc -l"}).out.c_str());
+  };
+  auto idle_before = held("idle", 500, 20), busy_before = held("steady", 500, 20);
+  ASSERT_TRUE(eventually([&] { return open() == 1000; })) << open();
   ASSERT_TRUE(lab().kubectl({"label", "namespace", "stay", "istio-injection=enabled"}).ok());
-  EXPECT_TRUE(becomes_captured("stay", "caller", seconds(5)) &&
-              becomes_captured("stay", "beyond", seconds(5)));
-  auto of_the_mesh = held(8);
-  std::this_thread::sleep_for(seconds(1));
+  EXPECT_TRUE(becomes_captured("stay", "caller", seconds(8)) && becomes_captured("stay", "beyond", seconds(8)));
+  EXPECT_EQ(open(), 1000);
+  auto idle_of_mesh = held("idle", 250, 12), busy_of_mesh = held("steady", 250, 12);
+  ASSERT_TRUE(eventually([&] { return open() == 1500; })) << open();
   ASSERT_TRUE(lab().kubectl({"label", "namespace", "stay", "istio-injection-"}).ok());
-  EXPECT_TRUE(eventually([] { return !is_captured("stay", "caller") && !is_captured("stay", "beyond"); },
-                         seconds(5)));
+  EXPECT_TRUE(eventually([] { return !is_captured("stay", "caller") && !is_captured("stay", "beyond"); }, seconds(8)));
   // "timeout": nobody has ended it before its own time was over.
-  EXPECT_NE(of_before.get().find("\"end\":\"timeout\""), std::string::npos);
-  EXPECT_NE(of_the_mesh.get().find("\"end\":\"timeout\""), std::string::npos);
+  EXPECT_EQ(idle_of_mesh.get().value("timeout", 0), 250);
+  EXPECT_EQ(busy_of_mesh.get().value("timeout", 0), 250);
+  EXPECT_EQ(idle_before.get().value("timeout", 0), 500);
+  const nlohmann::json busy = busy_before.get();
+  EXPECT_EQ(busy.value("timeout", 0), 500) << busy;
   lab().kubectl({"delete", "namespace", "stay", "--wait=false"});
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <sstream>
 
@@ -42,6 +43,11 @@ std::string load_script(const std::string& url, int duration, int rate) {
   return script.str();
 }
 
+std::string text_of(const std::string& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
 class Down : public testing::Environment {
  public:
   void TearDown() override { MeshTest::take_down(); }
@@ -49,6 +55,18 @@ class Down : public testing::Environment {
 [[maybe_unused]] auto* const kDown = testing::AddGlobalTestEnvironment(new Down);
 
 }  // namespace
+
+std::vector<std::string> processes_in(const std::string& pod_uid, const std::string& program) {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string proc = entry.path();
+    if (text_of(proc + "/cgroup").find(pod_uid) == std::string::npos) continue;
+    const auto exe = std::filesystem::read_symlink(proc + "/exe", error);
+    if (exe.filename() == program) found.push_back(proc);
+  }
+  return found;
+}
 
 std::string namespace_manifest(const std::string& name, const std::string& labels) {
   return "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: " + name + ", labels: {" + labels + "}}\n";
@@ -72,6 +90,7 @@ kind: Service
 )" + meta +
          R"(}
 spec:
+  ipFamilyPolicy: PreferDualStack
   selector: {app: )" +
          name + R"(}
   ports: [{name: tcp-echo, port: 7000}, {name: tcp-web, port: 8888}]
@@ -98,9 +117,9 @@ Answer UserShell::line(const std::string& text, seconds limit) const {
 std::unique_ptr<KubeLab> MeshTest::lab_;
 std::unique_ptr<UserShell> MeshTest::user_;
 
-void MeshTest::SetUpTestSuite() {
+void MeshTest::bring_up(const std::string& name, const KubeLab::Words& options) {
   if (lab_) return;
-  lab_ = std::make_unique<KubeLab>("seed");
+  lab_ = std::make_unique<KubeLab>(name, options);
   ASSERT_EQ(lab_->trouble(), "");
   user_ = std::make_unique<UserShell>(*lab_);
 }
@@ -255,6 +274,17 @@ std::string MeshTest::annotation(const std::string& ns, const std::string& pod, 
 
 bool MeshTest::is_captured(const std::string& ns, const std::string& pod) {
   return annotation(ns, pod, "ambient.istio.io/redirection") == "enabled";
+}
+
+std::vector<pid_t> MeshTest::processes(const std::string& ns, const std::string& labels,
+                                       const std::string& node, const std::string& program) {
+  std::vector<pid_t> found;
+  for (const auto& pod : lab_->ready_pods(ns, labels)) {
+    if (pod["spec"]["nodeName"] != node) continue;
+    for (const auto& proc : processes_in(pod["metadata"]["uid"], program))
+      found.push_back(std::atoi(proc.c_str() + std::string("/proc/").size()));
+  }
+  return found;
 }
 
 bool MeshTest::becomes_captured(const std::string& ns, const std::string& pod, seconds limit) {

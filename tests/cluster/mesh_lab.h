@@ -2,6 +2,7 @@
 // A test cluster with weft in it, put there by the seed application's own commands; one for all tests of a
 // program, brought up by the first that asks, taken down after the last.
 #include <gtest/gtest.h>
+#include <sys/types.h>
 
 #include <future>
 #include <map>
@@ -30,6 +31,8 @@ struct WebReply {
 [[nodiscard]] std::string pod_manifest(const std::string& ns, const std::string& name,
                                        const std::string& node, const std::string& labels = "",
                                        const std::string& more_spec = "");
+// "/proc/PID" of the processes of this machine, nodes being namespaces of it, that run that program in that pod.
+[[nodiscard]] std::vector<std::string> processes_in(const std::string& pod_uid, const std::string& program);
 [[nodiscard]] std::string namespace_manifest(const std::string& name, const std::string& labels = "");
 
 // A shell of somebody beyond the cluster: `istioctl` (weftctl under that name) and the real kubectl are on
@@ -51,7 +54,9 @@ class MeshTest : public testing::Test {
 
  protected:
   // The cluster is up. Nothing is installed yet.
-  static void SetUpTestSuite();
+  static void SetUpTestSuite() { bring_up("seed", {}); }
+  // For a program with a cluster of another form: `options` of scripts/cluster up. Once a program.
+  static void bring_up(const std::string& name, const KubeLab::Words& options);
   static KubeLab& lab() { return *lab_; }
   static const UserShell& user() { return *user_; }
 
@@ -90,6 +95,9 @@ class MeshTest : public testing::Test {
                          const std::vector<std::string>& labels = {});
   static std::string annotation(const std::string& ns, const std::string& pod, const std::string& name);
   static bool is_captured(const std::string& ns, const std::string& pod);
+  // The same of that node's ready pods of `ns` with these labels.
+  static std::vector<pid_t> processes(const std::string& ns, const std::string& labels, const std::string& node,
+                                      const std::string& program);
   static bool becomes_captured(const std::string& ns, const std::string& pod,
                                std::chrono::seconds limit = std::chrono::seconds(30));
 

@@ -38,19 +38,6 @@ std::string status_of(const std::string& proc, const std::string& name) {
   return "";
 }
 
-// Processes of this machine that run that program in that pod; nodes are namespaces of it.
-std::vector<std::string> processes(const std::string& pod_uid, const std::string& program) {
-  std::vector<std::string> found;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
-    const std::string proc = entry.path();
-    if (text_of(proc + "/cgroup").find(pod_uid) == std::string::npos) continue;
-    const auto exe = std::filesystem::read_symlink(proc + "/exe", error);
-    if (exe.filename() == program) found.push_back(proc);
-  }
-  return found;
-}
-
 bool root_is_read_only(const std::string& proc) {
   std::istringstream lines(text_of(proc + "/mountinfo"));
   for (std::string line; std::getline(lines, line);) {
@@ -91,7 +78,7 @@ TEST_F(RightsTest, every_process_has_exactly_the_rights_of_the_table) {
     const std::string program = part.container == "weft-proxy" ? "weft-proxy" : "weft-agent";
     size_t seen = 0;
     for (const auto& pod : lab().ready_pods(part.ns, "app=" + part.workload)) {
-      for (const std::string& proc : processes(pod["metadata"]["uid"], program)) {
+      for (const std::string& proc : processes_in(pod["metadata"]["uid"], program)) {
         expect_rights(proc, part);
         ++seen;
       }

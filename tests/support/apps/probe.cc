@@ -1,7 +1,10 @@
 // A TCP client and server for tests that says what it saw, one JSON line a connection.
-//   probe connect HOST:PORT [--bytes N] [--mode echo|read|abort|hold|idle] [--count N] [--seconds S] [--nonblock] [--fork]
+//   probe connect HOST:PORT [--bytes N] [--mode echo|read|abort|hold|idle|steady] [--count N] [--seconds S] [--nonblock]
+//                           [--fork] [--text T] [--every MS] [--spread MS]
 //   probe serve PORT [--mode echo|banner|sink|reset|stall|late|deaf] [--seconds S]
 // The client sends N patterned bytes, half-closes, reads to the end and checks that what comes back is what was sent.
+// steady: says T every MS ms and waits for its echo; "timeout" is the end that it should come to. Each further connection
+// of many begins `--spread` ms after the one before.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -28,9 +31,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct Options {
-  std::string target, mode = "echo";
+  std::string target, mode = "echo", text = "still here";
   size_t bytes = 0;
-  int count = 1, seconds = 20;
+  int count = 1, seconds = 20, every_ms = 100, spread_ms = 0;
   bool nonblock = false, fork_first = false;
 };
 
@@ -41,6 +44,7 @@ struct Outcome {
   size_t sent = 0, received = 0;
   bool intact = true;
   long connect_us = 0;
+  long slowest_ms = 0;  // steady: the longest wait for an echo
 };
 
 char pattern_at(size_t i) { return static_cast<char>((i * 2654435761u) >> 13); }
@@ -144,6 +148,45 @@ void exchange(int fd, const Options& options, Clock::time_point until, Outcome& 
   }
 }
 
+// One echo of `text`; false: outcome.end says why there is none.
+bool say(int fd, const std::string& text, Clock::time_point until, Outcome& outcome) {
+  const auto started = Clock::now();
+  if (send(fd, text.data(), text.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(text.size())) {
+    outcome.end = name_of_errno(errno);
+    return false;
+  }
+  outcome.sent += text.size();
+  std::string heard(text.size(), '\0');
+  for (size_t got = 0; got < heard.size();) {
+    if (!wait_for(fd, POLLIN, until + std::chrono::seconds(5))) {
+      outcome.end = "silent";
+      return false;
+    }
+    const ssize_t n = recv(fd, heard.data() + got, heard.size() - got, MSG_DONTWAIT);
+    if (n <= 0) {
+      outcome.end = n == 0 ? "ended" : name_of_errno(errno);
+      return false;
+    }
+    got += static_cast<size_t>(n);
+  }
+  outcome.received += heard.size();
+  outcome.intact &= heard == text;
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started).count();
+  outcome.slowest_ms = std::max<long>(outcome.slowest_ms, took);
+  return true;
+}
+
+void speak(int fd, const Options& options, Clock::time_point until, Outcome& outcome) {
+  while (say(fd, options.text, until, outcome)) {
+    const auto next = Clock::now() + std::chrono::milliseconds(options.every_ms);
+    if (next >= until) {
+      outcome.end = outcome.intact ? "timeout" : "garbled";
+      return;
+    }
+    std::this_thread::sleep_until(next);
+  }
+}
+
 void abort_connection(int fd) {
   const linger hard{.l_onoff = 1, .l_linger = 0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
@@ -170,6 +213,11 @@ Outcome run_client(const Options& options, const addrinfo& target) {
     close(fd);
     return outcome;
   }
+  if (options.mode == "steady") {
+    speak(fd, options, until, outcome);
+    close(fd);
+    return outcome;
+  }
   exchange(fd, options, until, outcome);
   if (options.mode == "echo") outcome.intact &= outcome.received == options.bytes;
   close(fd);
@@ -185,8 +233,10 @@ int connect_main(const Options& options) {
     print(outcomes[0]);
     return 1;
   }
-  for (auto& outcome : outcomes)
+  for (auto& outcome : outcomes) {
     threads.emplace_back([&outcome, &options, target] { outcome = run_client(options, *target); });
+    if (options.spread_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(options.spread_ms));
+  }
   for (auto& thread : threads) thread.join();
   freeaddrinfo(target);
   if (options.count == 1) {
@@ -195,11 +245,13 @@ int connect_main(const Options& options) {
   }
   std::map<std::string, int> ends;
   int good = 0;
+  long slowest_ms = 0;
   for (const auto& o : outcomes) {
+    slowest_ms = std::max(slowest_ms, o.slowest_ms);
     ++ends[o.end];
     good += o.end == "eof" && o.intact ? 1 : 0;
   }
-  std::printf("{\"good\":%d,\"of\":%d", good, options.count);
+  std::printf("{\"good\":%d,\"of\":%d,\"slowest_ms\":%ld", good, options.count, slowest_ms);
   for (const auto& [end, n] : ends) std::printf(",\"%s\":%d", end.c_str(), n);
   std::printf("}\n");
   return good == options.count ? 0 : 1;
@@ -283,6 +335,12 @@ int main(int argc, char** argv) {
       options.bytes = std::strtoull(argv[++i], nullptr, 10);
     } else if (word == "--count") {
       options.count = std::atoi(argv[++i]);
+    } else if (word == "--text") {
+      options.text = argv[++i];
+    } else if (word == "--every") {
+      options.every_ms = std::atoi(argv[++i]);
+    } else if (word == "--spread") {
+      options.spread_ms = std::atoi(argv[++i]);
     } else if (word == "--seconds") {
       options.seconds = std::atoi(argv[++i]);
     } else {

@@ -223,6 +223,33 @@ TEST_F(EnrollerTest, a_link_that_cannot_be_put_back_switches_marking_off_until_i
   EXPECT_EQ(diary.back(), "marking on");
 }
 
+TEST_F(EnrollerTest, what_was_missing_for_a_moment_takes_the_capture_away_until_a_test_passes_anew) {
+  make_captured();
+  kernel.links.clear();
+  pass(seconds(1));
+  ASSERT_TRUE(kernel.links.contains(100));
+  EXPECT_FALSE(enroller->ready());
+  EXPECT_EQ(enroller->status()[0].gap, Gap::kSelfTest);
+  EXPECT_NE(enroller->status()[0].detail.find("its link was missing"), std::string::npos);
+  tester.answer_all("");
+  EXPECT_TRUE(enroller->ready());
+}
+
+TEST_F(EnrollerTest, hooks_of_the_node_that_were_gone_cast_doubt_on_every_pod_and_the_next_test_clears_it) {
+  make_captured();
+  enroller->doubt_all("a hook was gone");
+  pass(base::Millis(300));
+  EXPECT_FALSE(enroller->ready());
+  EXPECT_EQ(enroller->status()[0].detail, "a hook was gone");
+  ASSERT_EQ(tester.waiting.size(), 1u) << "at once";
+  tester.answer_all("nobody answered the self-test");
+  enroller->doubt_all("a hook was gone");
+  EXPECT_EQ(enroller->status()[0].detail, "nobody answered the self-test") << "what is known of it counts";
+  pass(seconds(2));
+  tester.answer_all("");
+  EXPECT_TRUE(enroller->ready());
+}
+
 TEST_F(EnrollerTest, a_failed_self_test_takes_the_pods_capture_away_and_is_repeated_soon) {
   make_captured();
   pass(seconds(6));
