@@ -27,6 +27,8 @@ class Gateway final : private publish::PublisherEvents {
   base::Status build();
   void take(const state::Build& build);
   void report();
+  void end();
+  void stop_if_alone();
 
   // From the channel's thread; the sockets take these from any thread.
   void on_proxy_ready(publish::ProxyId proxy) override { sockets_->on_proxy_ready(proxy); }
@@ -51,11 +53,12 @@ class Gateway final : private publish::PublisherEvents {
   RoleCounters counters_;
   ReportWriter reports_;
   model::SnapshotPtr snapshot_;
+  std::optional<base::Instant> end_by_;  // set: it has been asked to end
 };
 
 base::Status Gateway::build() {
   TRY_ASSIGN(loop_, base::Loop::create(clock_));
-  TRY_ASSIGN(signals_, Signals::create(*loop_, [this] { loop_->stop(); }));
+  TRY_ASSIGN(signals_, Signals::create(*loop_, [this] { end(); }));
   publish::PublisherOptions publisher;
   publisher.socket_path = options_.proxy_socket;
   publisher.allowed_users = options_.proxy_users;
@@ -82,7 +85,18 @@ void Gateway::take(const state::Build& build) {
   report();
 }
 
+// The proxy of the pod is told to end in the same moment, and dials with sockets from here until it is through.
+void Gateway::end() {
+  if (!end_by_) end_by_ = clock_.now() + options_.drain;
+  stop_if_alone();
+}
+
+void Gateway::stop_if_alone() {
+  if (end_by_ && (clock_.now() >= *end_by_ || channel_->publisher().proxies().empty())) loop_->stop();
+}
+
 void Gateway::report() {
+  stop_if_alone();
   timer_->arm(kReportEvery);
   Report report;
   report.role = "gateway";

@@ -83,6 +83,9 @@ Options parse_options(int argc, char** argv) {
                  "directory for the report of this agent and, with --manifests, for the statuses of objects");
   app.add_option("--proxy-socket", options.proxy_socket, "Unix socket on which proxies are served");
   app.add_option("--proxy-user", options.proxy_users, "uid that a proxy may have, besides the agent's own");
+  app.add_option_function<uint32_t>(
+      "--drain", [&options](uint32_t seconds) { options.drain = std::chrono::seconds(seconds); },
+      "role gateway: seconds after SIGTERM that it goes on while its proxy still ends its connections (0)");
   app.add_option("--pin-root", options.pin_root, "directory of a bpf file system for maps and links")
       ->capture_default_str();
   app.add_option("--cgroup", options.pods_cgroup, "cgroup v2 directory that holds the node's pods; without it, it is looked for");

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "userspace-proxy/base/clock.h"
 #include "userspace-proxy/model/snapshot.h"
 
 namespace weft::agent {
@@ -52,6 +53,7 @@ struct Options {
   bool access_log = false;
   CaOptions ca;
   CniOptions cni;
+  base::Nanos drain{};     // role gateway: how long after SIGTERM it goes on while a proxy is there
   bool silent = false;     // writes no statuses of objects: role control, which has nothing to say about them
   bool probe = false;      // load every hook, attach nothing, say what the machine lacks
   bool uninstall = false;  // detach everything and remove the pins

@@ -315,9 +315,12 @@ void H1ServerSession::input_ended(const base::Io& io) {
   close();
 }
 
-void H1ServerSession::drain() {
+void H1ServerSession::drain(base::Nanos patience) {
+  if (step_ == Step::kClosed) return;
   draining_ = true;
-  if (step_ == Step::kHead && intake_.view().empty()) close();
+  if (step_ != Step::kHead || !intake_.view().empty()) return;
+  if (patience <= base::Nanos(0)) return close();
+  timer_.arm(patience);
 }
 
 void H1ServerSession::abort(observe::Flag flag) {
@@ -334,7 +337,7 @@ void H1ServerSession::check_time() {
   if (step_ == Step::kLinger) return close();
   if (step_ == Step::kDiscard && over(limits.request_head)) return close();
   if (step_ == Step::kHead) {
-    if (intake_.view().empty() && over(limits.idle_source)) return close();
+    if (intake_.view().empty() && (draining_ || over(limits.idle_source))) return close();
     if (head_begun_ && over(limits.request_head)) return refuse({408, "request_header_timeout"});
   }
   timer_.arm(kCheckTimeEvery);

@@ -18,7 +18,7 @@ class H1ServerSession final : public ServerSession, public SourceStream {
   void flush() override;
   void work() override;
   void on_writable() override;
-  void drain() override;
+  void drain(base::Nanos patience) override;
   void abort(observe::Flag flag) override;
 
   // SourceStream

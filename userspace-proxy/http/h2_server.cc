@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kFreeStreams = 256;
 constexpr base::Nanos kCheckTimeEvery = base::Millis(15'000);
+constexpr base::Nanos kRoundTrip = std::chrono::seconds(1);  // of a client, with some to spare
 
 }  // namespace
 
@@ -229,7 +230,16 @@ void H2ServerSession::release(H2ServerStream& stream) {
   if (core_.free_streams.size() < kFreeStreams) core_.free_streams.push_back(std::move(owned));
 }
 
-void H2ServerSession::drain() {
+// A warning first, so that requests that cross it are still served (RFC 9113 6.8).
+void H2ServerSession::drain(base::Nanos patience) {
+  if (patience <= base::Nanos(0)) return name_last_stream();
+  nghttp2_submit_shutdown_notice(session_.get());
+  warned_ = true;
+  timer_.arm(std::min(patience, kRoundTrip));
+  write_later();
+}
+
+void H2ServerSession::name_last_stream() {
   nghttp2_submit_goaway(session_.get(), NGHTTP2_FLAG_NONE,
                         nghttp2_session_get_last_proc_stream_id(session_.get()), NGHTTP2_NO_ERROR, nullptr,
                         0);
@@ -251,6 +261,7 @@ void H2ServerSession::close(observe::Flag flag) {
 
 void H2ServerSession::check_time() {
   Turn turn(core_);
+  if (std::exchange(warned_, false)) name_last_stream();
   const auto waited = core_.loop.turn_time() - since_;
   const auto& limits = core_.limits;
   if (open_heads_ > 0 && limits.request_head > base::Nanos(0) && waited >= limits.request_head)

@@ -63,7 +63,7 @@ class H2ServerSession final : public ServerSession, public H2Session {
   void flush() override {}
   void work() override;
   void on_writable() override { transport_writable(); }
-  void drain() override;
+  void drain(base::Nanos patience) override;
   void abort(observe::Flag flag) override;
 
  private:
@@ -75,12 +75,14 @@ class H2ServerSession final : public ServerSession, public H2Session {
   void end() override { close(observe::Flag::kSourceClosed); }
   void release(H2ServerStream& stream);
   void close(observe::Flag flag);
+  void name_last_stream();
   void check_time();
 
   ServerHost& host_;
   base::Timer timer_;
   base::Instant since_;      // of the last stream that came or went
   uint32_t open_heads_ = 0;  // streams whose head has not ended
+  bool warned_ = false;      // of the GOAWAY that names the last stream
   std::vector<std::unique_ptr<H2ServerStream>> streams_;
 };
 

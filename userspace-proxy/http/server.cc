@@ -30,9 +30,11 @@ class Connection final : public ServerConnection, public ServerHost, private bas
                    std::shared_ptr<const route::Tables> tables) override {
     plan_ = make_plan(std::move(info), std::move(tables));
   }
-  void drain() override {
+  void drain(base::Nanos patience) override {
     Turn turn(core_);
-    if (!over_) session_->drain();
+    draining_ = true;
+    patience_ = patience;
+    if (!over_) session_->drain(patience);
   }
   void abort() override {
     Turn turn(core_);
@@ -55,6 +57,7 @@ class Connection final : public ServerConnection, public ServerHost, private bas
     H2ServerSession& session = *next;
     session_ = std::move(next);
     session.start(bytes);
+    if (draining_ && !over_) session.drain(patience_);
   }
 
  private:
@@ -74,7 +77,8 @@ class Connection final : public ServerConnection, public ServerHost, private bas
   std::shared_ptr<const Plan> plan_;
   ServerOwner& owner_;
   std::unique_ptr<ServerSession> session_;
-  bool over_ = false;
+  bool over_ = false, draining_ = false;
+  base::Nanos patience_{};  // of the drain
 };
 
 }  // namespace

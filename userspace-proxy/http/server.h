@@ -58,8 +58,10 @@ class ServerConnection : public base::Retirable {
   // Requests that begin from now on go by this Snapshot; running ones end by the one they began with.
   virtual void reconfigure(std::shared_ptr<const identify::ConnInfo> info,
                            std::shared_ptr<const route::Tables> tables) = 0;
-  // Running requests may end, then the connection closes (Connection: close, GOAWAY).
-  virtual void drain() = 0;
+  // Running requests may end, then the connection closes (Connection: close, GOAWAY). One of HTTP/1 that waits for a
+  // request goes on waiting for up to `patience`, and closes behind that answer: closing it at once would cut the
+  // request that is already on its way (RFC 9112 9.5).
+  virtual void drain(base::Nanos patience) = 0;
   // Closes at once with a reset; running requests are recorded.
   virtual void abort() = 0;
   [[nodiscard]] virtual const identify::ConnInfo& info() const = 0;

@@ -20,7 +20,8 @@ class ServerHost {
 class ServerSession : public Session, public base::Retirable {
  public:
   virtual void on_writable() = 0;
-  virtual void drain() = 0;
+  // As ServerConnection::drain().
+  virtual void drain(base::Nanos patience) = 0;
   // Running requests are recorded with `flag`; the connection is about to be reset.
   virtual void abort(observe::Flag flag) = 0;
 };

@@ -41,9 +41,9 @@ void Fleet::start() {
   feed_->start();
 }
 
-void Fleet::drain(base::Nanos limit) {
+void Fleet::drain(const Drain& how) {
   if (health_.draining.exchange(true)) return;
-  for (auto& worker : workers_) worker->drain(limit);
+  for (auto& worker : workers_) worker->drain(how);
 }
 
 void Fleet::on_drained(uint32_t) {

@@ -40,8 +40,8 @@ class Fleet final : public feed::FeedEvents, private WorkerEvents, private Ident
   ~Fleet() override;
 
   void start();
-  // Graceful end: stops accepting, waits up to `limit` for connections to finish, then stops `loop`.
-  void drain(base::Nanos limit);
+  // Graceful end, then stops `loop`.
+  void drain(const Drain& how);
 
   [[nodiscard]] observe::Gathered gather();
   [[nodiscard]] const Health& health() const { return health_; }

@@ -64,7 +64,13 @@ const std::vector<Flag>& flags() {
       {"--drain", "SECONDS", "how long connections may go on after SIGTERM (30)",
        [](Options& options, std::string_view value) -> base::Status {
          TRY_ASSIGN(const uint32_t seconds, number(value, 86'400));
-         options.drain = base::Millis(seconds * 1000LL);
+         options.drain.limit = base::Millis(seconds * 1000LL);
+         return {};
+       }},
+      {"--drain-accept", "SECONDS", "how long of that new connections are still taken, by a proxy without successor (0)",
+       [](Options& options, std::string_view value) -> base::Status {
+         TRY_ASSIGN(const uint32_t seconds, number(value, 86'400));
+         options.drain.accept = base::Millis(seconds * 1000LL);
          return {};
        }},
       {"--log-level", "LEVEL", "trace, debug, info, warn, error or off (info)", text(&Options::log_level)},

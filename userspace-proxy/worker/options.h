@@ -4,8 +4,8 @@
 #include <string>
 
 #include "userspace-proxy/base/address.h"
-#include "userspace-proxy/base/clock.h"
 #include "userspace-proxy/base/result.h"
+#include "userspace-proxy/worker/drain.h"
 
 namespace weft::worker {
 
@@ -18,7 +18,7 @@ struct Options {
   base::SocketAddress metrics_address, ready_address, admin_address;
   std::string access_log = "-";  // "-": standard output
   std::string user = "nobody";
-  base::Millis drain{30'000};
+  Drain drain;
   std::string log_level = "info";
   Seccomp seccomp = Seccomp::kKill;
   size_t max_connections = 0;  // per worker; 0: as many as descriptors allow

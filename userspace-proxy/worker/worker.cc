@@ -9,6 +9,11 @@ namespace weft::worker {
 
 using listen::Kind;
 
+namespace {
+// How long a client's idle connection is kept for the one request that may be on its way.
+constexpr base::Nanos kDrainPatience = std::chrono::seconds(5);
+}  // namespace
+
 base::Result<std::unique_ptr<Worker>> Worker::create(const base::Clock& clock, observe::LogSink& log,
                                                      WorkerEvents& events, const WorkerOptions& options) {
   TRY_ASSIGN(auto loop, base::Loop::create(clock));
@@ -40,6 +45,7 @@ Worker::Worker(std::unique_ptr<base::Loop> loop, observe::LogSink& log, WorkerEv
       recorder_(metrics_, log_),
       dialer_(*loop_, metrics_.counters, *this),
       listeners_(*loop_, metrics_.counters, *this),
+      accept_timer_(loop_->timers(), [this] { stop_accepting(); }),
       drain_timer_(loop_->timers(), [this] { cut_all(); }) {}
 
 // What was retired in the last turn uses the parts below: it goes before they do.
@@ -145,6 +151,7 @@ void Worker::serve_http(identify::ConnInfo info, std::unique_ptr<base::Transport
                                                    config_->tables, *this);
   auto& started = *connection;
   http_.emplace(&started, std::move(connection));
+  if (draining_) started.drain(kDrainPatience);
   started.start();
 }
 
@@ -201,7 +208,7 @@ void Worker::reconfigure_http() {
     info.started = old.started;
     info.started_wall = old.started_wall;
     if (!info.layer7()) {
-      connection->drain();
+      connection->drain({});  // what it would still take is routed no more
       continue;
     }
     connection->reconfigure(std::make_shared<const identify::ConnInfo>(std::move(info)), config_->tables);
@@ -270,26 +277,33 @@ std::future<observe::Metrics::Copy> Worker::copy_metrics() {
 
 // ---- the end
 
-void Worker::drain(base::Nanos limit) {
-  loop_->post([this, limit] { begin_drain(limit); });
+void Worker::drain(const Drain& how) {
+  loop_->post([this, how] { begin_drain(how); });
 }
 
-void Worker::begin_drain(base::Nanos limit) {
+void Worker::begin_drain(const Drain& how) {
   draining_ = true;
   early_listeners_.clear();
+  std::vector<http::ServerConnection*> all;
+  for (const auto& [connection, owned] : http_) all.push_back(connection);
+  for (auto* connection : all)
+    if (http_.contains(connection)) connection->drain(kDrainPatience);
+  drain_timer_.arm(how.limit);
+  if (how.accept <= base::Nanos(0)) return stop_accepting();
+  accept_timer_.arm(how.accept);
+}
+
+void Worker::stop_accepting() {
+  accepting_ = false;
   listeners_.close_all();
   engine_->drain();
   mesh_->dialer->drain();
   mesh_->server->drain_all();
-  std::vector<http::ServerConnection*> all;
-  for (const auto& [connection, owned] : http_) all.push_back(connection);
-  for (auto* connection : all)
-    if (http_.contains(connection)) connection->drain();
-  drain_timer_.arm(limit);
   check_drained();
 }
 
 void Worker::cut_all() {
+  if (draining_ && accepting_) stop_accepting();
   for (auto next = layer4_.begin(); next != layer4_.end();) (*next++)->cut();
   while (!http_.empty()) {
     auto* connection = http_.begin()->first;
@@ -302,7 +316,7 @@ void Worker::cut_all() {
 }
 
 void Worker::check_drained() {
-  if (!draining_ || drained_ || connections() > 0) return;
+  if (!draining_ || accepting_ || drained_ || connections() > 0) return;
   drained_ = true;
   log_.flush();
   events_.on_drained(options_.index);

@@ -11,6 +11,7 @@
 #include "userspace-proxy/http/server.h"
 #include "userspace-proxy/listen/listeners.h"
 #include "userspace-proxy/observe/access_log.h"
+#include "userspace-proxy/worker/drain.h"
 #include "userspace-proxy/worker/layer4.h"
 #include "userspace-proxy/worker/mesh.h"
 
@@ -65,8 +66,7 @@ class Worker final : private listen::Receiver,
   void set_trust_bundle(tls::TrustBundlePtr bundle);
   void fail_identity(const model::SpiffeId& identity, const std::string& reason);
   void drop_identity(const model::SpiffeId& identity);
-  // Stops accepting, lets what runs end within `limit`, then cuts the rest; on_drained() follows.
-  void drain(base::Nanos limit);
+  void drain(const Drain& how);  // on_drained() follows
   [[nodiscard]] std::future<observe::Metrics::Copy> copy_metrics();
 
  private:
@@ -99,7 +99,8 @@ class Worker final : private listen::Receiver,
   void apply_now(ConfigPtr config);
   void serve_listener(const model::ListenerKey& key, base::Fd socket);
   void reconfigure_http();
-  void begin_drain(base::Nanos limit);
+  void begin_drain(const Drain& how);
+  void stop_accepting();
   void cut_all();
   void check_drained();
   [[nodiscard]] size_t connections() const { return layer4_.size() + http_.size() + mesh_->server->size(); }
@@ -124,8 +125,8 @@ class Worker final : private listen::Receiver,
   std::vector<std::pair<model::ListenerKey, base::Fd>> early_listeners_;
   std::list<std::unique_ptr<Layer4>> layer4_;
   std::unordered_map<http::ServerConnection*, std::unique_ptr<http::ServerConnection>> http_;
-  base::Timer drain_timer_;
-  bool draining_ = false, drained_ = false;
+  base::Timer accept_timer_, drain_timer_;  // the ends of the two parts of a drain
+  bool draining_ = false, accepting_ = true, drained_ = false;
   std::thread thread_;
 };
 

@@ -291,12 +291,32 @@ TEST_F(FailureTest, an_idle_client_is_closed_after_an_hour) {
   EXPECT_TRUE(client.at_end());
 }
 
+TEST_F(FailureTest, an_idle_connection_in_drain_is_closed_behind_its_next_answer_or_when_patience_ends) {
+  auto& asks = connect_client();
+  auto& silent = connect_client();
+  for (auto& connection : std::vector<ServerConnection*>{connections[0].get(), connections[1].get()})
+    connection->drain(base::Millis(5'000));
+  turn();
+  EXPECT_FALSE(asks.at_end());
+  say(asks, kGet);
+  say(accept(1001), kOk);
+  const auto answer = asks.take();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\n") && has(answer, "connection: close\r\n")) << answer;
+  EXPECT_TRUE(asks.at_end());
+  clock.advance(base::Millis(4'900));
+  turn();
+  EXPECT_FALSE(silent.at_end());
+  clock.advance(base::Millis(200));
+  turn();
+  EXPECT_TRUE(silent.at_end());
+}
+
 TEST_F(FailureTest, draining_answers_what_runs_and_closes) {
   auto& client = connect_client();
   auto& idle = connect_client();
   say(client, kGet);
   for (auto& connection : std::vector<ServerConnection*>{connections[0].get(), connections[1].get()})
-    connection->drain();
+    connection->drain({});
   turn();
   EXPECT_TRUE(idle.at_end());
   say(accept(1001), kOk);

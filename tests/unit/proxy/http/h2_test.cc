@@ -327,12 +327,29 @@ TEST_F(H2ServerTest, draining_says_goaway_and_lets_running_streams_end) {
   auto& client = connect_h2();
   const int32_t id = client.request();
   run();
-  connections[0]->drain();
+  connections[0]->drain({});
   run();
   EXPECT_TRUE(client.went_away);
   EXPECT_EQ(client.goaway_code, 0u);
   answer(kOk);
   EXPECT_EQ(client.streams[id].status(), "200");
+  run();
+  EXPECT_TRUE(connections.empty());
+}
+
+TEST_F(H2ServerTest, draining_with_patience_serves_what_crosses_the_warning_and_then_names_the_last_stream) {
+  auto& client = connect_h2();
+  client.request();
+  run();
+  answer(kOk);
+  connections[0]->drain(base::Millis(5'000));
+  const int32_t late = client.request();
+  run();
+  EXPECT_TRUE(client.went_away);
+  answer(kOk);
+  EXPECT_EQ(client.streams[late].status(), "200");
+  EXPECT_FALSE(connections.empty());
+  clock.advance(base::Millis(1'100));
   run();
   EXPECT_TRUE(connections.empty());
 }

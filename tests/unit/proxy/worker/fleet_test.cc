@@ -14,7 +14,7 @@ namespace {
 struct FleetTest : testing::Test {
   FleetTest() { fleet->start(); }
   ~FleetTest() override {
-    fleet->drain(base::Millis(100));
+    fleet->drain({.limit = base::Millis(100)});
     loop->run();
   }
   // Runs the main loop meanwhile, as main does.

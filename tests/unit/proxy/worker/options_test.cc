@@ -24,11 +24,12 @@ TEST(OptionsTest, without_flags_the_promised_ports_are_used) {
 
 TEST(OptionsTest, values_come_after_a_space_or_an_equals_sign) {
   const auto options =
-      parse({"--workers", "3", "--metrics-address=[::1]:9", "--drain=5", "--seccomp", "log"});
+      parse({"--workers", "3", "--metrics-address=[::1]:9", "--drain=5", "--drain-accept", "2", "--seccomp", "log"});
   ASSERT_TRUE(options);
   EXPECT_EQ(options->workers, 3u);
   EXPECT_EQ(options->metrics_address.to_string(), "[::1]:9");
-  EXPECT_EQ(options->drain, base::Millis(5000));
+  EXPECT_EQ(options->drain.limit, base::Millis(5000));
+  EXPECT_EQ(options->drain.accept, base::Millis(2000));
   EXPECT_EQ(options->seccomp, Seccomp::kLog);
 }
 
