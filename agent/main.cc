@@ -7,12 +7,18 @@
 #include "agent/options.h"
 #include "agent/ready.h"
 #include "userspace-proxy/base/log.h"
+#include "userspace-proxy/base/supervise.h"
 
 int main(int argc, char** argv) {
   if (argc == 3 && std::string_view(argv[1]) == "--is-ready") return weft::agent::run_is_ready(argv[2]);
   if (weft::agent::is_control(argc, argv))
     return weft::agent::run_control(weft::agent::parse_control_options(argc, argv));
   const weft::agent::Options options = weft::agent::parse_options(argc, argv);
+  if (options.supervise && options.role == weft::model::Role::kGateway)
+    return weft::base::supervise([&] {
+      weft::base::init_log("weft-agent", options.log_level);
+      return weft::agent::run_gateway(options);
+    });
   weft::base::init_log("weft-agent", options.log_level);
   if (options.probe) return weft::agent::run_probe(options);
   if (options.uninstall) return weft::agent::run_uninstall(options);

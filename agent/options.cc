@@ -86,6 +86,7 @@ Options parse_options(int argc, char** argv) {
   app.add_option_function<uint32_t>(
       "--drain", [&options](uint32_t seconds) { options.drain = std::chrono::seconds(seconds); },
       "role gateway: seconds after SIGTERM that it goes on while its proxy still ends its connections (0)");
+  app.add_flag("--supervise", options.supervise, "role gateway: a process beside this one starts it again when a signal ends it");
   app.add_option("--pin-root", options.pin_root, "directory of a bpf file system for maps and links")
       ->capture_default_str();
   app.add_option("--cgroup", options.pods_cgroup, "cgroup v2 directory that holds the node's pods; without it, it is looked for");

@@ -53,6 +53,7 @@ struct Options {
   bool access_log = false;
   CaOptions ca;
   CniOptions cni;
+  bool supervise = false;  // role gateway: a process beside it starts it again when a signal ends it
   base::Nanos drain{};     // role gateway: how long after SIGTERM it goes on while a proxy is there
   bool silent = false;     // writes no statuses of objects: role control, which has nothing to say about them
   bool probe = false;      // load every hook, attach nothing, say what the machine lacks

@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "userspace-proxy/base/log.h"
+#include "userspace-proxy/base/supervise.h"
 #include "userspace-proxy/worker/admin.h"
 #include "userspace-proxy/worker/confine.h"
 #include "userspace-proxy/worker/fleet.h"
@@ -101,6 +102,14 @@ base::Status run(const worker::Options& options) {
   return {};
 }
 
+int serve(const worker::Options& options) {
+  base::init_log("weft-proxy", options.log_level);
+  const auto ended = run(options);
+  if (ended) return 0;
+  std::fprintf(stderr, "weft-proxy: %s\n", base::describe(ended.error()).c_str());
+  return 1;
+}
+
 }  // namespace
 }  // namespace weft
 
@@ -114,9 +123,5 @@ int main(int argc, char** argv) {
     std::fputs(weft::worker::usage().c_str(), stdout);
     return 0;
   }
-  weft::base::init_log("weft-proxy", options->log_level);
-  const auto ended = weft::run(*options);
-  if (ended) return 0;
-  std::fprintf(stderr, "weft-proxy: %s\n", weft::base::describe(ended.error()).c_str());
-  return 1;
+  return options->supervise ? weft::base::supervise([&] { return weft::serve(*options); }) : weft::serve(*options);
 }

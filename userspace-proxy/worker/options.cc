@@ -106,6 +106,10 @@ base::Result<Options> parse_options(std::span<char* const> arguments) {
     const std::string_view argument = arguments[i];
     if (argument == "--help" || argument == "-h") options.help = true;
     if (options.help) return options;
+    if (argument == "--supervise") {
+      options.supervise = true;
+      continue;
+    }
     if (const size_t equals = argument.find('='); equals != std::string_view::npos) {
       TRY(apply(options, argument.substr(0, equals), argument.substr(equals + 1)));
       continue;
@@ -121,6 +125,7 @@ std::string usage() {
   std::string text = "weft-proxy: carries the connections that the kernel hands it, fed by weft-agent\n\n";
   for (const auto& flag : flags())
     text += fmt::format("  {:<27} {}\n", fmt::format("{} {}", flag.name, flag.value), flag.help);
+  text += fmt::format("  {:<27} {}\n", "--supervise", "a process beside this one starts it again when a signal ends it");
   return text;
 }
 

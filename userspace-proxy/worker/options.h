@@ -22,6 +22,7 @@ struct Options {
   std::string log_level = "info";
   Seccomp seccomp = Seccomp::kKill;
   size_t max_connections = 0;  // per worker; 0: as many as descriptors allow
+  bool supervise = false;      // a process beside this one starts it again when a signal ends it
   bool help = false;
 };
 

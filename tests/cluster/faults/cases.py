@@ -17,11 +17,11 @@ def quiet(lab):
     lab.fault("none", lambda: None, rest=8)
 
 
-def kill_of(what, node):
+def kill_of(what, node, called=None):
     namespace, labels, process = what
 
     def case(lab):
-        lab.fault(f"kill -9 {process} {node}", lambda: lab.kill(namespace, labels, node, process), lab.weft_is_well)
+        lab.fault(f"kill -9 {called or process} {node}", lambda: lab.kill(namespace, labels, node, process), lab.weft_is_well)
     return case
 
 
@@ -217,6 +217,7 @@ ALL = {
     "quiet": quiet,
     "agent1": kill_of(AGENT, "node1"), "agent2": kill_of(AGENT, "node2"),
     "proxy1": kill_of(PROXY, "node1"), "proxy2": kill_of(PROXY, "node2"),
+    "proxy1-container": kill_of((*PROXY[:2], "weft-supervise"), "node1", "container of weft-proxy"),
     "control": control,
     "gateway-agent": gateway("weft-agent"), "gateway-proxy": gateway("weft-proxy"),
     "gateway-delete": gateway_pod("delete"), "gateway-kill": gateway_pod("kill"),

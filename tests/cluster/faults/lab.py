@@ -250,6 +250,6 @@ class Lab:
             return False
         for pod in json.loads(text)["items"]:
             conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", [])}
-            if conditions.get("Ready") != "True":
+            if conditions.get("Ready") != "True" and pod["status"]["phase"] != "Succeeded":
                 return False
         return True

@@ -15,7 +15,7 @@ namespace {
 
 using std::chrono::seconds;
 
-base::Fd tcp_socket() { return base::Fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)); }
+base::Fd tcp_socket() { return base::Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)); }
 
 struct DroppedLog final : observe::LogSink {
   bool take(std::string) override { return true; }
@@ -26,8 +26,8 @@ struct WorkerTest : testing::Test, WorkerEvents {
   WorkerTest() {
     sockaddr_in any{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
     socklen_t length = sizeof address;
-    EXPECT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&any), sizeof any), 0);
-    EXPECT_EQ(listen(listener.get(), 16), 0);
+    EXPECT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&any), sizeof any), 0);
+    EXPECT_EQ(::listen(listener.get(), 16), 0);
     EXPECT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
     auto snapshot = std::make_shared<model::Snapshot>();
     snapshot->version = 1;
@@ -54,7 +54,7 @@ struct WorkerTest : testing::Test, WorkerEvents {
     base::Fd socket = tcp_socket();
     const timeval patience{.tv_sec = 10, .tv_usec = 0};
     setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    EXPECT_EQ(connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     return socket;
   }
   static std::string ask(const base::Fd& socket) {
