@@ -9,7 +9,9 @@ using objects::Node;
 
 constexpr base::Nanos kKeepEvery = std::chrono::seconds(5), kFindEvery = std::chrono::seconds(10);
 // Whoever rewrites a configuration in a circle gets as many answers a second.
-constexpr base::Nanos kKeepPause = base::Millis(250), kFindPause = base::Millis(500);
+constexpr base::Nanos kKeepPause = base::Millis(50), kFindPause = base::Millis(200);
+// After weft-cni was found unchained: sandboxes that were made by the other configuration are found this often.
+constexpr int kLooksAfterRepair = 10;
 
 Node number(uint64_t value) {
   return Node::integer(static_cast<int64_t>(value));
@@ -80,8 +82,11 @@ void PodEntrance::keep() {
   keeper_->forget_changes();
   loop_.post([this, now = keeper_->look()] {
     if (now.problem != kept_.problem && !now.problem.empty()) spdlog::error("cni: {}", now.problem);
-    if (now.repairs != kept_.repairs)
+    if (now.repairs != kept_.repairs) {
       spdlog::warn("cni: weft-cni was not chained any more in {} and is again", now.conflist);
+      looks_left_ = kLooksAfterRepair;
+      finding_->ask();
+    }
     if (now.chained && !kept_.chained) spdlog::info("cni: weft-cni is chained in {}", now.conflist);
     kept_ = now;
   });
@@ -93,6 +98,7 @@ void PodEntrance::find() {
 }
 
 void PodEntrance::take_found(base::Result<procfs::Found> found) {
+  if (looks_left_ > 0 && --looks_left_ > 0) finding_->ask();
   const std::string problem = found ? "" : base::describe(found.error());
   if (problem != find_problem_ && !problem.empty()) spdlog::error("pods: {}", problem);
   find_problem_ = problem;

@@ -58,6 +58,7 @@ class PodEntrance final : private cni::PodJudge, private cni::Capturer {
   cni::KeeperReport kept_;
   procfs::Found found_;
   std::string find_problem_;
+  int looks_left_ = 0;  // for sandboxes that were made without weft-cni
   bool telling_ = false;  // a rebuild is on its way
 };
 

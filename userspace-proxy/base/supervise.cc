@@ -70,7 +70,8 @@ int supervise(const std::function<int()>& work) {
     if (WIFEXITED(status)) return WEXITSTATUS(status);
     const int signal = WTERMSIG(status);
     const bool give_up = told || crashes.too_many(Clock::now());
-    std::fprintf(stderr, "supervise: ended by signal %d; %s\n", signal, give_up ? "not started again" : "started again");
+    std::fprintf(stderr, "supervise: ended by signal %d; %s\n", signal,
+                 give_up ? "not started again" : "started again");
     if (give_up) return 128 + signal;
   }
 }
