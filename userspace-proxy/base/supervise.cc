@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -29,10 +30,17 @@ class Crashes {
   std::deque<Clock::time_point> times_;
 };
 
-[[noreturn]] void run_child(const std::function<int()>& work, pid_t parent, const sigset_t& mask) {
+struct Before {
+  pid_t self = getpid();
+  sigset_t mask{};
+  std::array<char, 16> name{};  // of the process, as /proc and `top` show it
+};
+
+[[noreturn]] void run_child(const std::function<int()>& work, const Before& parent) {
+  prctl(PR_SET_NAME, parent.name.data());
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) std::_Exit(1);  // it died before it could be told
-  sigprocmask(SIG_SETMASK, &mask, nullptr);
+  if (getppid() != parent.self) std::_Exit(1);  // it died before it could be told
+  sigprocmask(SIG_SETMASK, &parent.mask, nullptr);
   std::exit(work());
 }
 
@@ -52,20 +60,21 @@ int wait_for(pid_t child, const sigset_t& waited, bool* told) {
 }  // namespace
 
 int supervise(const std::function<int()>& work) {
-  sigset_t waited, before;
+  Before before;
+  sigset_t waited;
   sigemptyset(&waited);
   for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&waited, signal);
-  sigprocmask(SIG_BLOCK, &waited, &before);
-  const pid_t self = getpid();
+  sigprocmask(SIG_BLOCK, &waited, &before.mask);
+  prctl(PR_GET_NAME, before.name.data());
+  prctl(PR_SET_NAME, "weft-supervise");
   bool told = false;
   for (Crashes crashes;;) {
     const pid_t child = fork();
-    if (child == 0) run_child(work, self, before);
+    if (child == 0) run_child(work, before);
     if (child < 0) {
       std::fprintf(stderr, "supervise: fork: errno %d\n", errno);
       return 1;
     }
-    prctl(PR_SET_NAME, "weft-supervise");
     const int status = wait_for(child, waited, &told);
     if (WIFEXITED(status)) return WEXITSTATUS(status);
     const int signal = WTERMSIG(status);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,6 +60,27 @@ TEST_F(SuperviseTest, what_a_signal_ends_is_started_again_and_what_ends_by_itsel
   });
   EXPECT_EQ(lives(), 3);
   EXPECT_EQ(ends(), 7);
+  for (const int fd : turns) close(fd);
+}
+
+TEST_F(SuperviseTest, each_child_has_the_name_that_the_process_had) {
+  const auto name = [] {
+    std::array<char, 16> text{};
+    prctl(PR_GET_NAME, text.data());
+    return std::string(text.data());
+  };
+  const std::string mine = name();
+  std::array<int, 2> turns{};
+  ASSERT_EQ(pipe(turns.data()), 0);
+  ASSERT_EQ(write(turns[1], "k.", 2), 2);
+  begin([&] {
+    if (name() == mine) say();
+    char turn = 0;
+    if (read(turns[0], &turn, 1) == 1 && turn == 'k') raise(SIGKILL);
+    return 0;
+  });
+  EXPECT_EQ(lives(), 2);
+  EXPECT_EQ(ends(), 0);
   for (const int fd : turns) close(fd);
 }
 
