@@ -1,4 +1,6 @@
 // weft-agent: control. Picks the role; each role builds its parts by hand in its own file.
+#include <malloc.h>
+
 #include <string_view>
 
 #include "agent/control_role.h"
@@ -9,7 +11,16 @@
 #include "userspace-proxy/base/log.h"
 #include "userspace-proxy/base/supervise.h"
 
+namespace {
+
+// Lists of an API server come in buffers of megabytes. Once one was freed the allocator would take the next from its heaps,
+// where small objects that stay settle behind it: the room is never given back. A fixed bound keeps them apart.
+constexpr int kOwnMapping = 256 << 10;
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  mallopt(M_MMAP_THRESHOLD, kOwnMapping);
   if (argc == 3 && std::string_view(argv[1]) == "--is-ready") return weft::agent::run_is_ready(argv[2]);
   if (weft::agent::is_control(argc, argv))
     return weft::agent::run_control(weft::agent::parse_control_options(argc, argv));

@@ -1,5 +1,8 @@
 #include "agent/source.h"
 
+#include <malloc.h>
+#include <time.h>
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -10,10 +13,20 @@
 namespace weft::agent {
 namespace {
 
-// A cluster is never quiet: builds are at least this far apart, and take at most a fifth of a core.
+// A cluster is never quiet: builds are at least this far apart, and take at most a fifth of a core. What counts is the time
+// on a CPU: on a node that is busy with other things a build takes longer, and to rest longer as well would help nobody.
 constexpr base::Nanos kShortestRest = base::Millis(10);
 constexpr base::Nanos kLongestRest = std::chrono::seconds(2);
 constexpr int kRestPerBuild = 4;
+// After a build. A whole look, and what a cluster loses, leave free memory between what is kept: the allocator gives it back
+// to the kernel only when asked, which takes some milliseconds.
+constexpr base::Nanos kTidyAfter = std::chrono::seconds(5);
+
+base::Nanos time_on_cpu() {
+  timespec now{};
+  CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
 
 bool is_control(const Options& options) {
   return options.silent;
@@ -63,6 +76,8 @@ objects::Node describe_kind(const watch::KindStatus& kind) {
   out.set("phase", objects::Node::string(std::string(kube::name_of(kind.phase))));
   out.set("synced", objects::Node::boolean(kind.synced));
   out.set("objects", number(kind.objects));
+  out.set("bytes", number(kind.bytes));
+  out.set("listMs", number(kind.list_ms));
   if (!kind.why.empty()) out.set("why", objects::Node::string(kind.why));
   return out;
 }
@@ -82,6 +97,7 @@ Source::Source(base::Loop& loop, const Options& options, OnBuild on_build)
       state_(state_options(options)),
       on_build_(std::move(on_build)),
       pace_(std::make_unique<base::Timer>(loop.timers(), [this] { build(); })),
+      tidy_(std::make_unique<base::Timer>(loop.timers(), [] { malloc_trim(0); })),
       rest_(kShortestRest) {}
 
 Source::~Source() = default;
@@ -155,9 +171,10 @@ void Source::take() {
 }
 
 void Source::build() {
-  const base::Instant began = loop_.clock().now();
+  const base::Nanos began = time_on_cpu();
   on_build_(write_statuses());
-  const base::Nanos took = loop_.clock().now() - began;
+  const base::Nanos took = time_on_cpu() - began;
+  if (!tidy_->armed()) tidy_->arm(kTidyAfter);
   rest_ = std::clamp<base::Nanos>(took * kRestPerBuild, kShortestRest, kLongestRest);
 }
 

@@ -67,6 +67,7 @@ class Source {
   std::unique_ptr<watch::DirectoryWatch> directory_;  // one of the two
   std::unique_ptr<watch::ClusterWatch> cluster_;
   std::unique_ptr<base::Timer> pace_;
+  std::unique_ptr<base::Timer> tidy_;
   base::Nanos rest_;  // between two builds
   uint64_t status_failures_ = 0;
 

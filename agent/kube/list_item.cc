@@ -10,7 +10,8 @@ void fill_in_kind(Node& object, const Resource& resource) {
 }
 
 base::Result<ListPage> read_page(parse::JsonReader& reader, std::string_view text, const Resource& resource,
-                                 const std::function<base::Status(Node)>& each, size_t most) {
+                                 const std::function<base::Status(Node)>& each, size_t most,
+                               const parse::Unread& unread) {
   const auto one = [&](Node item) -> base::Status {
     if (item.at({"metadata", "name"}).as_string().empty())
       return base::fail(base::ErrorKind::kInvalid, "a list with an object that has no name",
@@ -19,7 +20,7 @@ base::Result<ListPage> read_page(parse::JsonReader& reader, std::string_view tex
     return each(std::move(item));
   };
   TRY_ASSIGN(const Node rest,
-             reader.read_list(text, "items", one, {.bytes = most, .nodes = 1'000'000, .depth = 100}));
+             reader.read_list(text, "items", one, {.bytes = most, .nodes = 1'000'000, .depth = 100}, unread));
   ListPage page{.resource_version = rest.at({"metadata", "resourceVersion"}).as_string(),
                 .next = rest.at({"metadata", "continue"}).as_string()};
   if (!rest.at({"kind"}).as_string().ends_with("List") || page.resource_version.empty())

@@ -21,7 +21,7 @@ struct ListPage {
 [[nodiscard]] base::Result<ListPage> read_page(parse::JsonReader& reader, std::string_view text,
                                                const Resource& resource,
                                                const std::function<base::Status(objects::Node)>& each,
-                                               size_t most);
+                                               size_t most, const parse::Unread& unread = {});
 void fill_in_kind(objects::Node& object, const Resource& resource);
 
 }  // namespace weft::kube

@@ -53,6 +53,7 @@ std::string_view name_of(ReflectorPhase phase) {
 ListWatch::ListWatch(ReflectorSpec spec, ReflectorSink& sink, ReflectorCounters& counters,
                      const ReflectorLimits& limits, uint64_t seed)
     : spec_(std::move(spec)),
+      unread_in_event_(parse::Unread::below("object", spec_.unread)),
       sink_(sink),
       counters_(counters),
       limits_(limits),
@@ -89,6 +90,11 @@ ListWatch::Ask ListWatch::ask() {
   add("timeoutSeconds", std::to_string(std::max<int64_t>(1, lasts / std::chrono::seconds(1))));
   out.deadline = lasts + limits_.idle;  // the server ends it; should it not, we do
   return out;
+}
+
+void ListWatch::began(Instant now) {
+  active_at_ = now;
+  if (!watching_ && !look_began_) look_began_ = now;
 }
 
 void ListWatch::on_head(int code, Nanos retry_after, Instant now) {
@@ -150,7 +156,7 @@ base::Nanos ListWatch::end_of_list(Instant now) {
   if (next_.empty()) enter(ReflectorPhase::kListing, "", now);
   const auto page = read_page(
       reader_, body_, spec_.resource, [this](Node item) { return take_listed(std::move(item)); },
-      limits_.max_chunk);
+      limits_.max_chunk, spec_.unread);
   body_ = {};
   sink_.on_batch_end();
   if (!page) {
@@ -213,12 +219,14 @@ void ListWatch::finish_list(const ListPage& page, Instant now) {
   absent_since_.reset();
   last_heard_ = now;
   count(counters_.lists);
+  if (look_began_) counters_.list_ms = static_cast<uint64_t>((now - *look_began_) / base::Millis(1));
+  look_began_.reset();
   sink_.on_synced();
   enter(ReflectorPhase::kWatching, "", now);
 }
 
 base::Status ListWatch::take_line(std::string_view line) {
-  auto event = reader_.read(line, {.bytes = limits_.max_line, .nodes = 1'000'000, .depth = 100});
+  auto event = reader_.read(line, {.bytes = limits_.max_line, .nodes = 1'000'000, .depth = 100}, unread_in_event_);
   if (!event) return malformed("an event that is " + event.error().what);
   Node* object = event->find("object");
   const std::string type = event->at({"type"}).as_string();

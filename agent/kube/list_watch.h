@@ -49,7 +49,7 @@ class ListWatch {
   [[nodiscard]] std::optional<base::Instant> last_heard() const { return last_heard_; }
   // When bytes came last in this exchange, or it began.
   [[nodiscard]] base::Instant active_at() const { return active_at_; }
-  void began(base::Instant now) { active_at_ = now; }
+  void began(base::Instant now);
   [[nodiscard]] bool watching() const { return watching_; }
   // The last exchange ended before anybody answered. Whoever hears the server again may end the wait.
   [[nodiscard]] bool away() const { return away_; }
@@ -76,6 +76,7 @@ class ListWatch {
   void enter(ReflectorPhase phase, std::string why, base::Instant now);
 
   ReflectorSpec spec_;
+  const parse::Unread unread_in_event_;  // what spec_ leaves unread, where an event has it
   ReflectorSink& sink_;
   ReflectorCounters& counters_;
   const ReflectorLimits limits_;
@@ -89,6 +90,7 @@ class ListWatch {
   std::string version_;                           // the last resource version seen
   std::string next_;                              // the continue token of the list under way
   uint64_t look_ = 1;                             // number of the whole look under way
+  std::optional<base::Instant> look_began_;
   uint32_t chunk_;
   int version_refusals_ = 0;  // watches in a row that were refused for what may be their version
   std::optional<base::Instant> absent_since_;

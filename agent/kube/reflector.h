@@ -9,6 +9,7 @@
 #include "agent/kube/config.h"
 #include "agent/kube/resource.h"
 #include "agent/objects/node.h"
+#include "agent/parse/json.h"
 #include "userspace-proxy/base/clock.h"
 #include "userspace-proxy/base/result.h"
 
@@ -53,6 +54,7 @@ struct ReflectorSpec {
   Resource resource;
   std::string ns;  // empty: all
   std::string label_selector, field_selector;
+  parse::Unread unread;  // fields that the consumer does not look at: they are missing in what it is told
 };
 
 struct ReflectorLimits {
@@ -87,6 +89,7 @@ struct ReflectorCounters {
   std::atomic<uint64_t> idle_cuts{0};  // of these: nothing came for too long
   std::atomic<uint64_t> malformed{0};  // of these: what came was no answer of an API server
   std::atomic<uint64_t> objects{0};    // held by the consumer now
+  std::atomic<uint64_t> list_ms{0};    // how long the last whole look took, waits included
 };
 
 struct ReflectorStatus {

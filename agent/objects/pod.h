@@ -1,6 +1,7 @@
 #pragma once
 // Pod and Deployment, with what the mesh and the sandbox's kubelet need.
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -40,7 +41,8 @@ struct Container {
   std::vector<std::string> command, args;
   std::vector<EnvVar> env;
   std::vector<ContainerPort> ports;
-  std::optional<Probe> readiness, liveness, startup;
+  // Shared because copies are many and most of them have none.
+  std::shared_ptr<const Probe> readiness, liveness, startup;
   Mark mark;
 };
 

@@ -44,10 +44,10 @@ void read_method(const Node& node, const std::string& path, Probe& probe, Report
   }
 }
 
-std::optional<Probe> read_probe(const Node& container, std::string_view key, const std::string& path,
-                                Report& report) {
+std::shared_ptr<const Probe> read_probe(const Node& container, std::string_view key, const std::string& path,
+                                        Report& report) {
   const Node& node = get(container, key);
-  if (node.is_null()) return std::nullopt;
+  if (node.is_null()) return nullptr;
   Probe probe;
   read_method(node, fmt::format("{}.{}", path, key), probe, report);
   const auto seconds = [&](std::string_view name, uint32_t fallback) {
@@ -59,7 +59,7 @@ std::optional<Probe> read_probe(const Node& container, std::string_view key, con
   probe.timeout_seconds = seconds("timeoutSeconds", 1);
   probe.success_threshold = seconds("successThreshold", 1);
   probe.failure_threshold = seconds("failureThreshold", 3);
-  return probe;
+  return std::make_shared<const Probe>(std::move(probe));
 }
 
 void read_ports(const Node& container, const std::string& path, Container& out, Report& report) {

@@ -28,6 +28,19 @@ Container without_program(Container&& container) {
   return out;
 }
 
+// What a pod's workload is named after: who controls it, by kind and name.
+void reduce_owners(Metadata& meta) {
+  const auto controller = std::ranges::find_if(meta.owners, &OwnerReference::controller);
+  if (controller != meta.owners.end()) std::iter_swap(meta.owners.begin(), controller);
+  std::vector<OwnerReference> kept;
+  kept.reserve(1);
+  if (!meta.owners.empty())
+    kept.push_back({.kind = std::move(meta.owners.front().kind),
+                    .name = std::move(meta.owners.front().name),
+                    .controller = meta.owners.front().controller});
+  meta.owners = std::move(kept);
+}
+
 void reduce_pod(Pod& pod) {
   std::vector<Container> kept;
   for (Container& container : pod.spec.containers)
@@ -61,9 +74,32 @@ bool same_pod(const Pod& before, const Pod& now) {
 
 }  // namespace
 
+const std::vector<std::string_view>& unread_fields(Kind kind) {
+  static const std::vector<std::string_view> kOfAll = {"metadata.managedFields"};
+  static const std::vector<std::string_view> kOfPods = {
+      "metadata.managedFields",           "spec.affinity",
+      "spec.containers.args",             "spec.containers.command",
+      "spec.containers.env",              "spec.containers.envFrom",
+      "spec.containers.lifecycle",        "spec.containers.livenessProbe",
+      "spec.containers.readinessProbe",   "spec.containers.resources",
+      "spec.containers.securityContext",  "spec.containers.startupProbe",
+      "spec.containers.volumeMounts",     "spec.ephemeralContainers",
+      "spec.initContainers",              "spec.nodeSelector",
+      "spec.tolerations",                 "spec.topologySpreadConstraints",
+      "spec.volumes",                     "status.containerStatuses",
+      "status.ephemeralContainerStatuses", "status.initContainerStatuses",
+  };
+  return kind == Kind::kPod ? kOfPods : kOfAll;
+}
+
 void reduce(Object& object) {
   std::erase_if(object.meta.annotations, [](const auto& entry) { return !is_of_a_mesh(entry.first); });
-  if (object.kind == Kind::kPod) reduce_pod(static_cast<Pod&>(object));
+  if (object.kind == Kind::kPod) {
+    reduce_owners(object.meta);
+    reduce_pod(static_cast<Pod&>(object));
+  } else {
+    std::vector<OwnerReference>().swap(object.meta.owners);
+  }
 }
 
 bool says_the_same(const Object& before, const Object& now) {

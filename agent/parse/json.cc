@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <algorithm>
 #include <unordered_map>
 
 namespace weft::parse {
@@ -64,15 +65,16 @@ class Converter {
  public:
   explicit Converter(const JsonLimits& limits) : limits_(limits) {}
 
-  base::Result<Node> convert(dom::element element, size_t depth) {
+  // `unread`: what is left out below the element; null: nothing.
+  base::Result<Node> convert(dom::element element, size_t depth, const Unread* unread = nullptr) {
     TRY(count(1));
     if (depth > limits_.depth)
       return base::fail(ErrorKind::kLimit, fmt::format("nested deeper than {} levels", limits_.depth));
     switch (element.type()) {
       case dom::element_type::ARRAY:
-        return sequence(element, depth);
+        return sequence(element, depth, unread);
       case dom::element_type::OBJECT:
-        return mapping(element, depth);
+        return mapping(element, depth, unread);
       default:
         return scalar(element);
     }
@@ -105,22 +107,24 @@ class Converter {
     }
   }
 
-  base::Result<Node> sequence(dom::element element, size_t depth) {
+  base::Result<Node> sequence(dom::element element, size_t depth, const Unread* unread) {
     Node::Sequence items;
     const dom::array array = element.get_array().value_unsafe();  // a name: a loop over the result's own would dangle
     for (dom::element item : array) {
-      TRY_ASSIGN(Node node, convert(item, depth + 1));
+      TRY_ASSIGN(Node node, convert(item, depth + 1, unread));
       items.push_back(std::move(node));
     }
     return Node::sequence(std::move(items));
   }
 
-  base::Result<Node> mapping(dom::element element, size_t depth) {
+  base::Result<Node> mapping(dom::element element, size_t depth, const Unread* unread) {
     Entries entries;
     const dom::object object = element.get_object().value_unsafe();
     for (const dom::key_value_pair field : object) {
+      const Unread* const below = unread == nullptr ? nullptr : unread->find(field.key);
+      if (below != nullptr && below->whole()) continue;
       TRY(count(field.key.size() / 64));
-      TRY_ASSIGN(Node node, convert(field.value, depth + 1));
+      TRY_ASSIGN(Node node, convert(field.value, depth + 1, below));
       entries.add(field.key, std::move(node));
     }
     return entries.finish();
@@ -131,6 +135,33 @@ class Converter {
 };
 
 }  // namespace
+
+Unread::Unread(const std::vector<std::string_view>& paths) {
+  for (const std::string_view path : paths) add(path);
+}
+
+Unread Unread::below(std::string_view key, Unread fields) {
+  Unread out;
+  if (!fields.empty()) out.fields_.emplace_back(key, std::move(fields));
+  return out;
+}
+
+void Unread::add(std::string_view path) {
+  Unread* at = this;
+  while (!path.empty()) {
+    const std::string_view key = path.substr(0, path.find('.'));
+    path.remove_prefix(std::min(path.size(), key.size() + 1));
+    const auto found = std::ranges::find(at->fields_, key, &std::pair<std::string, Unread>::first);
+    at = found != at->fields_.end() ? &found->second : &at->fields_.emplace_back(key, Unread()).second;
+  }
+  at->whole_ = true;
+}
+
+const Unread* Unread::find(std::string_view key) const {
+  for (const auto& [name, below] : fields_)
+    if (name == key) return &below;
+  return nullptr;
+}
 
 struct JsonReader::Parser {
   std::unique_ptr<dom::parser> parser;
@@ -160,15 +191,15 @@ struct JsonReader::Parser {
 JsonReader::JsonReader() : parser_(std::make_unique<Parser>()) {}
 JsonReader::~JsonReader() = default;
 
-base::Result<Node> JsonReader::read(std::string_view text, const JsonLimits& limits) {
+base::Result<Node> JsonReader::read(std::string_view text, const JsonLimits& limits, const Unread& unread) {
   TRY_ASSIGN(dom::element root, parser_->parse(text, limits));
-  auto node = Converter(limits).convert(root, 0);
+  auto node = Converter(limits).convert(root, 0, &unread);
   parser_->shrink();
   return node;
 }
 
 base::Result<Node> JsonReader::read_list(std::string_view text, std::string_view key, const Each& each,
-                                         const JsonLimits& limits) {
+                                         const JsonLimits& limits, const Unread& unread) {
   TRY_ASSIGN(dom::element root, parser_->parse(text, limits));
   dom::object object;
   if (root.get_object().get(object)) return base::fail(ErrorKind::kInvalid, "a list that is no JSON object");
@@ -185,7 +216,7 @@ base::Result<Node> JsonReader::read_list(std::string_view text, std::string_view
     if (field.value.get_array().get(items))
       return base::fail(ErrorKind::kInvalid, fmt::format("\"{}\" of a list is no array", key));
     for (dom::element item : items) {
-      TRY_ASSIGN(Node node, Converter(limits).convert(item, 2));
+      TRY_ASSIGN(Node node, Converter(limits).convert(item, 2, &unread));
       TRY(each(std::move(node)));
     }
   }

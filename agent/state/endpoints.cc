@@ -76,13 +76,13 @@ bool selects(const objects::Labels& selector, const objects::Labels& labels) {
 }
 
 std::vector<model::Endpoint> select(const std::vector<ReadyEndpoint>& ready, const ClusterPlan& plan,
-                                    const PodIndex& pods, const std::vector<model::Workload>& workloads) {
+                                    const PodIndex& pods, const std::vector<const objects::Labels*>& labels) {
   std::vector<model::Endpoint> out;
   out.reserve(ready.size());
   for (const ReadyEndpoint& endpoint : ready) {
     const uint32_t workload = pods.find(endpoint);
     if (plan.labels && !plan.labels->empty()) {
-      if (workload == model::kNone || !selects(*plan.labels, workloads[workload].labels)) continue;
+      if (workload == model::kNone || !selects(*plan.labels, *labels[workload])) continue;
     }
     out.push_back({endpoint.address, workload, 1});
   }

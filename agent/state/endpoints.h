@@ -36,10 +36,10 @@ class PodIndex {
   std::unordered_map<base::Address, uint32_t> by_address_;
 };
 
-// The endpoints of one cluster.
+// The endpoints of one cluster. `labels`: of each workload.
 [[nodiscard]] std::vector<model::Endpoint> select(const std::vector<ReadyEndpoint>& ready,
                                                   const ClusterPlan& plan, const PodIndex& pods,
-                                                  const std::vector<model::Workload>& workloads);
+                                                  const std::vector<const objects::Labels*>& labels);
 
 // Labels that are all there; an empty selector selects everything.
 [[nodiscard]] bool selects(const objects::Labels& selector, const objects::Labels& labels);

@@ -1,5 +1,7 @@
 #include "agent/state/pods.h"
 
+#include <utility>
+
 #include "agent/state/workloads.h"
 
 namespace weft::state {
@@ -30,19 +32,32 @@ void Pods::refresh_namespaces(const Store& store) {
   }
 }
 
-void Pods::judge_pod(const Key& key, const std::shared_ptr<const objects::Pod>& pod,
-                     const StateOptions& options) {
+Pods::Judged& Pods::judge_pod(const Key& key, const std::shared_ptr<const objects::Pod>& pod,
+                              const StateOptions& options) {
   Judged& judged = pods_[key];
   const auto ns = namespaces_.find(key.ns);
   const std::shared_ptr<const objects::Namespace> of = ns == namespaces_.end() ? nullptr : ns->second.ns;
-  if (judged.pod == pod && judged.ns == of) return;
+  if (judged.pod == pod && judged.ns == of) return judged;
   judged.pod = pod;
   judged.ns = of;
   judged.enrolment = judge(*pod, of.get(), of ? ns->second.enrolment : Enrolment{});
-  judged.workload = make_workload(*pod);
-  judged.workload.enrolled = judged.enrolment.enrolled;
-  judged.workload.local =
-      options.role == model::Role::kNode && !options.node.empty() && pod->spec.node_name == options.node;
+  judged.workload = model::kNone;
+  judged.local = options.role == model::Role::kNode && !options.node.empty() && pod->spec.node_name == options.node;
+  return judged;
+}
+
+// `former`: the list that judged.workload points into; its entry is used up.
+void Pods::add_workload(Judged& judged, std::vector<model::Workload>& former, const StateOptions& options) {
+  const bool fresh = judged.workload == model::kNone;
+  workloads_.push_back(fresh ? make_workload(*judged.pod) : std::move(former[judged.workload]));
+  judged.workload = static_cast<uint32_t>(workloads_.size() - 1);
+  model::Workload& workload = workloads_.back();
+  labels_.push_back(&judged.pod->meta.labels);
+  // Routes ask for the labels of their callers, which are this node's; a gateway's have been compared with its own.
+  if (fresh && judged.local) workload.labels = judged.pod->meta.labels;
+  workload.enrolled = judged.enrolment.enrolled;
+  workload.local = judged.local;
+  workload.same_node_tls = asks_for_same_node_tls(workload.ns, options);
 }
 
 const NamespacePolicy* Pods::policy_of_namespace(const std::string& name) const {
@@ -61,8 +76,8 @@ bool Pods::asks_for_same_node_tls(const std::string& ns, const StateOptions& opt
 
 void Pods::add_local(const Judged& judged, const SandboxFact* fact, const StateOptions& options) {
   model::LocalPod& out = local_pods_.emplace_back();
-  out.workload = static_cast<uint32_t>(workloads_.size() - 1);
-  const NamespacePolicy* const policy = policy_of_namespace(judged.workload.ns);
+  out.workload = judged.workload;
+  const NamespacePolicy* const policy = policy_of_namespace(judged.pod->meta.ns);
   if (policy) out.fail_mode = policy->fail_mode;
   policies_.apply(*judged.pod, policy, &out);
   const objects::Metadata& meta = judged.pod->meta;
@@ -74,30 +89,32 @@ void Pods::add_local(const Judged& judged, const SandboxFact* fact, const StateO
 void Pods::refresh(const Store& store, const StateOptions& options) {
   refresh_namespaces(store);
   std::erase_if(pods_, [&](const auto& entry) { return !store.pods.contains(entry.first); });
-  workloads_.clear();
+  std::vector<model::Workload> former = std::exchange(workloads_, {});
+  workloads_.reserve(store.pods.size());
+  labels_.clear();
   local_pods_.clear();
   policies_.begin(store, options.root_namespace);
   sandboxes_.clear();
   node_pods_.clear();
   self_ = model::kNone;
   for (const auto& [key, pod] : store.pods) {
-    judge_pod(key, pod, options);
+    Judged& judged = judge_pod(key, pod, options);
     if (is_finished(*pod)) continue;
-    const Judged& judged = pods_.at(key);
-    workloads_.push_back(judged.workload);
-    workloads_.back().same_node_tls = asks_for_same_node_tls(key.ns, options);
+    add_workload(judged, former, options);
+    const bool enrolled = judged.enrolment.enrolled;
     if (options.role == model::Role::kGateway && key == Key{options.ns, options.pod}) {
-      self_ = static_cast<uint32_t>(workloads_.size() - 1);
+      self_ = judged.workload;
     }
     if (options.whole_cluster)
-      policies_.count(*pod, policy_of_namespace(key.ns), judged.workload.enrolled && is_captured(*pod));
-    if (!judged.workload.local) continue;
-    node_pods_.push_back({key.ns, key.name, pod->meta.uid, judged.workload.enrolled, annotation(*pod, kRedirection),
+      policies_.count(*pod, policy_of_namespace(key.ns), enrolled && is_captured(*pod));
+    if (!judged.local) continue;
+    node_pods_.push_back({key.ns, key.name, pod->meta.uid, enrolled, annotation(*pod, kRedirection),
                           annotation(*pod, kCaptured)});
     const SandboxFact* const fact = store.find_sandbox(*pod);
     // A new sandbox has its addresses before the kubelet has written them into the pod's status.
-    if (fact != nullptr && !fact->addresses.empty()) workloads_.back().addresses = fact->addresses;
-    if (judged.workload.enrolled) {
+    const bool has_newer = fact != nullptr && !fact->addresses.empty();
+    workloads_.back().addresses = has_newer ? fact->addresses : pod->status.pod_ips;
+    if (enrolled) {
       add_local(judged, fact, options);
     } else {
       policies_.apply(*pod, policy_of_namespace(key.ns), nullptr);

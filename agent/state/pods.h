@@ -14,7 +14,8 @@
 
 namespace weft::state {
 
-// Remembers what it made of each pod, since pods are many and most of them stay as they are. Owner: State.
+// Remembers what it made of each pod, since pods are many and most of them stay as they are: a refresh moves the workloads
+// of those into the new list. Owner: State.
 class Pods {
  public:
   void refresh(const Store& store, const StateOptions& options);
@@ -22,8 +23,9 @@ class Pods {
   struct Judged {
     std::shared_ptr<const objects::Pod> pod;
     std::shared_ptr<const objects::Namespace> ns;
-    model::Workload workload;
     Enrolment enrolment;
+    bool local = false;
+    uint32_t workload = model::kNone;  // into workloads(); kNone: the pod is finished
   };
   struct JudgedNamespace {
     std::shared_ptr<const objects::Namespace> ns;
@@ -35,6 +37,8 @@ class Pods {
 
   // In order of namespace and name; finished pods are left out.
   [[nodiscard]] const std::vector<model::Workload>& workloads() const { return workloads_; }
+  // Of the pods of workloads(), in the same order: the workloads themselves have theirs only where the proxy reads them.
+  [[nodiscard]] const std::vector<const objects::Labels*>& labels() const { return labels_; }
   [[nodiscard]] const std::vector<model::LocalPod>& local_pods() const { return local_pods_; }
   // What local_pods() point at.
   [[nodiscard]] const std::vector<model::PolicyRule>& policy_rules() const { return policies_.rules(); }
@@ -45,7 +49,8 @@ class Pods {
 
  private:
   void refresh_namespaces(const Store& store);
-  void judge_pod(const Key& key, const std::shared_ptr<const objects::Pod>& pod, const StateOptions& options);
+  Judged& judge_pod(const Key& key, const std::shared_ptr<const objects::Pod>& pod, const StateOptions& options);
+  void add_workload(Judged& judged, std::vector<model::Workload>& former, const StateOptions& options);
   void add_local(const Judged& judged, const SandboxFact* fact, const StateOptions& options);
   [[nodiscard]] const NamespacePolicy* policy_of_namespace(const std::string& name) const;
   [[nodiscard]] bool asks_for_same_node_tls(const std::string& ns, const StateOptions& options) const;
@@ -53,6 +58,7 @@ class Pods {
   std::map<Key, Judged> pods_;
   std::map<std::string, JudgedNamespace> namespaces_;
   std::vector<model::Workload> workloads_;
+  std::vector<const objects::Labels*> labels_;  // into pods_
   std::vector<model::LocalPod> local_pods_;
   PolicyBook policies_;
   std::vector<PodSandbox> sandboxes_;

@@ -161,7 +161,7 @@ class State::Impl {
       const auto ready = ready_.find(layout_.plans[i].service);
       if (ready == ready_.end()) continue;
       out.clusters[i].endpoints =
-          select(ready->second[layout_.plans[i].port], layout_.plans[i], index_, out.workloads);
+          select(ready->second[layout_.plans[i].port], layout_.plans[i], index_, pods_.labels());
     }
     out.route_tables = layout_.route_tables;
     out.gateway_listeners = layout_.listeners;

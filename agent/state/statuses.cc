@@ -215,7 +215,7 @@ std::vector<ObjectStatus> enrolment_statuses(const Pods& pods) {
     out.push_back(std::move(status));
   }
   for (const auto& [key, judged] : pods.pods()) {
-    if (!judged.workload.local) continue;
+    if (!judged.local) continue;
     ObjectStatus status = status_of(*judged.pod);
     const Enrolment& enrolment = judged.enrolment;
     status.conditions.push_back(

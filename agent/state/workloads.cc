@@ -67,7 +67,6 @@ model::Workload make_workload(const objects::Pod& pod) {
                   {"service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"}, "latest");
   out.host_ip = pod.status.host_ip;
   out.addresses = pod.status.pod_ips;
-  out.labels = pod.meta.labels;
   out.host_network = pod.spec.host_network;
   return out;
 }

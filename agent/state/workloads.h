@@ -11,7 +11,7 @@ namespace weft::state {
 // Job.
 [[nodiscard]] std::string owner_of(const objects::Pod& pod);
 
-// Without `enrolled` and `local`, which are not the pod's own.
+// Without `enrolled` and `local`, which are not the pod's own, and without labels, which only some of them need.
 [[nodiscard]] model::Workload make_workload(const objects::Pod& pod);
 
 }  // namespace weft::state

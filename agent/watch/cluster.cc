@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/objects/kinds.h"
+#include "agent/objects/served.h"
 #include "userspace-proxy/base/log.h"
 
 namespace weft::watch {
@@ -93,7 +94,7 @@ base::Result<std::unique_ptr<ClusterWatch>> ClusterWatch::create(ClusterWatchOpt
   for (const Kind kind : options.kinds) {
     watch->kinds_.push_back(std::make_unique<KindSink>(*watch, kind));
     KindSink& ear = *watch->kinds_.back();
-    watch->reflectors_->add({.resource = ear.resource()}, ear);
+    watch->reflectors_->add({.resource = ear.resource(), .unread = parse::Unread(objects::unread_fields(kind))}, ear);
   }
   return watch;
 }
@@ -126,7 +127,9 @@ std::vector<KindStatus> ClusterWatch::status() const {
                    .phase = all[i].state.phase,
                    .why = all[i].state.why,
                    .synced = all[i].synced,
-                   .objects = all[i].counters ? all[i].counters->objects.load() : 0});
+                   .objects = all[i].counters->objects,
+                   .bytes = all[i].counters->bytes,
+                   .list_ms = all[i].counters->list_ms});
   return out;
 }
 

@@ -31,6 +31,7 @@ struct KindStatus {
   std::string why;      // a sentence, for kStale and kAbsent
   bool synced = false;  // its first whole look is through
   uint64_t objects = 0;
+  uint64_t bytes = 0, list_ms = 0;  // of answers so far; how long the last whole look took
 };
 
 // Emits what DirectoryWatch emits, from an API server. A kind whose CRD is not there counts as a kind without objects:

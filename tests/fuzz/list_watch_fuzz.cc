@@ -49,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view rest(reinterpret_cast<const char*>(data + 1), size - 1);
   Checker sink;
   kube::ReflectorCounters counters;
-  kube::ListWatch core({.resource = *kube::known_resource("v1", "Pod")}, sink, counters,
+  kube::ListWatch core({.resource = *kube::known_resource("v1", "Pod"), .unread = parse::Unread({"metadata.labels", "spec"})}, sink, counters,
                        {.max_chunk = 4096, .max_line = 1024, .max_objects = 8}, 7);
   base::Instant now{std::chrono::seconds(1000)};
   while (!rest.empty()) {

@@ -31,7 +31,7 @@ struct Workload {
   std::string canonical_name, canonical_revision;      // metric labels
   std::string host_ip;
   std::vector<base::Address> addresses;
-  Labels labels;
+  Labels labels;                                       // of local ones: conditions of routes on their callers
   bool enrolled = false;                               // captured by the mesh
   bool local = false;                                  // on this Snapshot's node
   bool host_network = false;

@@ -46,7 +46,7 @@ std::string status(int code, const std::string& reason) {
 
 struct ListWatchTest : ::testing::Test {
   explicit ListWatchTest(ReflectorLimits chosen = {})
-      : limits(chosen), core({.resource = *known_resource("v1", "Pod")}, diary, counters, limits, 7) {}
+      : limits(chosen), core({.resource = *known_resource("v1", "Pod"), .unread = parse::Unread({"spec.long"})}, diary, counters, limits, 7) {}
 
   // A whole exchange; returns how long to wait.
   Nanos answer(int code, const std::string& body, Nanos lasts = {}) {
@@ -75,6 +75,25 @@ struct ListWatchTest : ::testing::Test {
   ListWatch core;
   ListWatch::Ask ask;
 };
+
+TEST_F(ListWatchTest, what_the_consumer_does_not_look_at_is_left_out_of_lists_and_of_events) {
+  const auto with_spec = [](int version) {
+    std::string text = object("a", version);
+    text.insert(text.size() - 1, R"(,"spec":{"long":[1,2,3],"short":4})");
+    return text;
+  };
+  for (const std::string& body : {list({with_spec(1)}, 9), event("MODIFIED", with_spec(10))}) {
+    EXPECT_EQ(answer(200, body), Nanos(0));
+    EXPECT_EQ(objects::to_json(diary.last.at({"spec"}), 0), R"({"short":4})");
+  }
+}
+
+TEST_F(ListWatchTest, a_whole_look_is_timed_from_its_first_chunk_to_its_last) {
+  EXPECT_EQ(answer(200, list({object("a", 1)}, 9, "more/1"), base::Millis(30)), Nanos(0));
+  EXPECT_EQ(counters.list_ms, 0u);
+  EXPECT_EQ(answer(200, list({object("b", 2)}, 9), base::Millis(12)), Nanos(0));
+  EXPECT_EQ(counters.list_ms, 42u);
+}
 
 TEST_F(ListWatchTest, a_list_comes_in_chunks_and_is_whole_after_the_last) {
   EXPECT_EQ(answer(200, list({object("a", 1)}, 9, "more/1")), Nanos(0));

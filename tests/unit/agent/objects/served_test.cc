@@ -57,6 +57,52 @@ TEST(Served, of_a_pod_only_what_the_mesh_reads_is_kept) {
   EXPECT_EQ(pod->status.conditions.size(), 1u);
 }
 
+TEST(Served, of_a_pods_owners_the_one_that_controls_it_is_kept_and_of_other_kinds_none) {
+  Node root = fixture("pod");
+  Node other = Node::mapping();
+  for (const char* field : {"apiVersion", "kind", "name", "uid"}) other.set(field, Node::string("other"));
+  Node& owners = *root.find("metadata")->find("ownerReferences");
+  owners = Node::sequence({other, owners.items()[0]});
+  const auto pod = as<Pod>(decode_served(root, Kind::kPod, "v1").object);
+  ASSERT_TRUE(pod);
+  ASSERT_EQ(pod->meta.owners.size(), 1u);
+  EXPECT_EQ(pod->meta.owners[0], (OwnerReference{.kind = "ReplicaSet", .name = "httpgo-v1-7d9c5b8f6b", .controller = true}));
+  EXPECT_TRUE(decode_fixture<EndpointSlice>("endpoint_slice")->meta.owners.empty());
+}
+
+// As the reader leaves them out.
+void take_out(Node& node, std::string_view path) {
+  if (node.is_sequence()) {
+    Node::Sequence items = node.items();
+    for (Node& item : items) take_out(item, path);
+    node = Node::sequence(std::move(items));
+    return;
+  }
+  const std::string_view key = path.substr(0, path.find('.'));
+  if (key.size() == path.size()) return node.erase(key);
+  if (Node* below = node.find(key)) take_out(*below, path.substr(key.size() + 1));
+}
+
+TEST(Served, fields_that_nobody_reads_make_no_difference) {
+  for (const auto& [name, kind] : {std::pair("pod", Kind::kPod), {"service", Kind::kService},
+                                   {"virtual_service", Kind::kVirtualService}}) {
+    Node whole = fixture(name), shorter = whole;
+    for (const std::string_view path : unread_fields(kind)) take_out(shorter, path);
+    EXPECT_LT(to_json(shorter).size(), to_json(whole).size()) << name;
+    const Decoded a = decode_served(whole, kind, "v1"), b = decode_served(shorter, kind, "v1");
+    ASSERT_TRUE(a.object && b.object) << name;
+    EXPECT_EQ(a.object->meta, b.object->meta);
+    EXPECT_EQ(a.findings.size(), b.findings.size());
+    if (kind != Kind::kPod) continue;
+    EXPECT_TRUE(says_the_same(*a.object, *b.object));
+    const auto &one = *as<Pod>(a.object), &other = *as<Pod>(b.object);
+    ASSERT_EQ(one.spec.containers.size(), other.spec.containers.size());
+    EXPECT_EQ(one.spec.containers[0].ports.size(), other.spec.containers[0].ports.size());
+    EXPECT_EQ(one.spec.service_account, other.spec.service_account);
+    EXPECT_LT(to_json(shorter).size() * 2, to_json(whole).size()) << "most of a pod is not read";
+  }
+}
+
 TEST(Served, services_slices_namespaces_and_nodes_are_taken) {
   const auto service = decode_fixture<Service>("service");
   ASSERT_TRUE(service);

@@ -82,6 +82,40 @@ TEST(Json, a_list_that_is_null_is_empty_and_one_that_is_no_list_is_refused) {
   EXPECT_EQ(reader.read_list(R"({"items":[1]})", "items", never).error().what, "called");
 }
 
+std::string without(std::string_view text, const std::vector<std::string_view>& paths) {
+  const auto node = JsonReader().read(text, {}, Unread(paths));
+  return node ? objects::to_json(*node, 0) : "error: " + base::describe(node.error());
+}
+
+TEST(Json, fields_that_nobody_reads_are_left_out_also_of_the_elements_of_an_array) {
+  const std::string text = R"({"a":{"b":1,"c":{"d":2}},"l":[{"b":3,"c":4},5],"b":6})";
+  EXPECT_EQ(without(text, {}), text);
+  EXPECT_EQ(without(text, {"a.b", "l.c"}), R"({"a":{"c":{"d":2}},"l":[{"b":3},5],"b":6})");
+  EXPECT_EQ(without(text, {"a", "l.b"}), R"({"l":[{"c":4},5],"b":6})");
+  EXPECT_EQ(without(text, {"a.c.d", "a.c", "b.x", "none"}), R"({"a":{"b":1},"l":[{"b":3,"c":4},5],"b":6})");
+  EXPECT_EQ(without("7", {"a"}), "7");
+}
+
+TEST(Json, what_is_left_out_is_still_held_to_the_grammar_and_to_the_depth) {
+  EXPECT_TRUE(without(R"({"a":[1,}]})", {"a"}).starts_with("error"));
+  EXPECT_FALSE(JsonReader().read(R"({"a":[[[[1]]]]})", {.depth = 3}, Unread({"a"})));
+  EXPECT_TRUE(JsonReader().read(R"({"a":[1,2,3,4,5]})", {.nodes = 2}, Unread({"a"})));
+}
+
+TEST(Json, fields_are_left_out_of_each_element_of_a_list) {
+  std::vector<std::string> got;
+  const auto rest = JsonReader().read_list(
+      R"({"kind":"L","x":1,"items":[{"x":1,"y":2},{"x":3}]})", "items",
+      [&](Node item) {
+        got.push_back(objects::to_json(item, 0));
+        return base::Status();
+      },
+      {}, Unread({"x"}));
+  ASSERT_TRUE(rest);
+  EXPECT_EQ(got, (std::vector<std::string>{R"({"y":2})", "{}"}));
+  EXPECT_EQ(objects::to_json(*rest, 0), R"({"kind":"L","x":1,"items":[]})") << "the list's own fields stay";
+}
+
 TEST(Json, a_reader_is_good_for_one_text_after_another_also_after_a_bad_and_a_long_one) {
   JsonReader reader;
   EXPECT_FALSE(reader.read("{"));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/object_builders.h"
+#include "tests/support/state_world.h"
 
 namespace weft::test {
 namespace {
@@ -61,6 +62,29 @@ TEST(Workload, CarriesAddressesAccountAndNode) {
   EXPECT_EQ(made.service_account, "robot");
   EXPECT_EQ(made.node, "node-1");
   EXPECT_EQ(made.uid, "uid-p");
+}
+
+// A node's proxy asks for the labels of its own pods alone; a cluster's pods are many.
+TEST(Workload, PodsOfOtherNodesAreChosenByTheirLabelsButLeaveThemBehind) {
+  World world;
+  world.put(a_pod("dev", "here", {.ip = "10.1.1.1", .node = "node-1", .labels = {{"version", "v1"}}}))
+      .put(a_pod("dev", "there", {.ip = "10.1.2.1", .node = "node-2", .labels = {{"version", "v2"}}}))
+      .put(a_service("dev", "web", "10.96.0.9", {a_port("http", 80)}))
+      .put(a_slice("dev", "web-x", "web", {{"http", 8080}},
+                   {an_endpoint("10.1.1.1", "dev", "here"), an_endpoint("10.1.2.1", "dev", "there")}))
+      .put(a_rule("dev", "web", "web", {{"v2", {{"version", "v2"}}}}));
+  for (int round = 0; round < 2; ++round) {
+    const model::Snapshot& snapshot = world.look();
+    ASSERT_EQ(snapshot.workloads.size(), 2u);
+    EXPECT_EQ(snapshot.workloads[0].labels, (Labels{{"version", "v1"}}));
+    EXPECT_TRUE(snapshot.workloads[1].labels.empty());
+    const auto subset = std::ranges::find(snapshot.clusters, "v2", &model::Cluster::subset);
+    ASSERT_NE(subset, snapshot.clusters.end());
+    ASSERT_EQ(subset->endpoints.size(), 1u);
+    EXPECT_EQ(subset->endpoints[0].workload, 1u);
+    // Again with what is remembered of both.
+    world.put(a_pod("dev", "zulu", {.ip = "10.1.2.2", .node = "node-2"})).drop(objects::Kind::kPod, "dev", "zulu");
+  }
 }
 
 }  // namespace
