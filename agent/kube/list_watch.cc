@@ -157,8 +157,10 @@ base::Nanos ListWatch::end_of_list(Instant now) {
   const auto page = read_page(
       reader_, body_, spec_.resource, [this](Node item) { return take_listed(std::move(item)); },
       limits_.max_chunk, spec_.unread);
-  body_ = {};
   sink_.on_batch_end();
+  // Pages are megabytes, so there is one buffer for all of a look and none after it. (A string that is assigned an empty one
+  // keeps its room.)
+  if (!page || page->next.empty()) std::string().swap(body_);
   if (!page) {
     count(counters_.malformed);
     return failed(ApiError(page.error()), now);

@@ -58,7 +58,9 @@ struct ReflectorSpec {
 };
 
 struct ReflectorLimits {
-  uint32_t chunk = 500;  // objects an answer of the list; halved while an answer is longer than max_chunk
+  // Objects an answer of the list; halved while an answer is longer than max_chunk. A pod is 5 to 15 KiB, and a page costs
+  // about six times its bytes while it is read.
+  uint32_t chunk = 250;
   size_t max_chunk = 64u << 20;  // bytes
   size_t max_line = 8u << 20;    // bytes of one event; etcd takes objects of 1.5 MiB
   size_t max_objects = 1'000'000;

@@ -74,7 +74,7 @@ def memory(pid):
 def report(pid, writer):
     """The agent's own report, or {} while there is none."""
     try:
-        return json.loads(pathlib.Path(f"/proc/{pid}/root/run/weft-status/Agent.{writer}.json").read_text())
+        return json.loads(pathlib.Path(f"/proc/{pid}", "root", "run/weft-status", f"Agent.{writer}.json").read_text())
     except (OSError, ValueError):
         return {}
 

@@ -97,10 +97,10 @@ TEST_F(ListWatchTest, a_whole_look_is_timed_from_its_first_chunk_to_its_last) {
 
 TEST_F(ListWatchTest, a_list_comes_in_chunks_and_is_whole_after_the_last) {
   EXPECT_EQ(answer(200, list({object("a", 1)}, 9, "more/1")), Nanos(0));
-  EXPECT_EQ(ask.path, "/api/v1/pods?limit=500");
+  EXPECT_EQ(ask.path, "/api/v1/pods?limit=250");
   EXPECT_EQ(diary.take(), Strings{"+a@1"});
   EXPECT_EQ(answer(200, list({object("b", 2)}, 9)), Nanos(0));
-  EXPECT_EQ(ask.path, "/api/v1/pods?limit=500&continue=more%2F1");
+  EXPECT_EQ(ask.path, "/api/v1/pods?limit=250&continue=more%2F1");
   EXPECT_EQ(diary.take(), (Strings{"+b@2", "synced"}));
   EXPECT_EQ(diary.states, (Strings{"listing", "watching"}));
   EXPECT_EQ(diary.last.at({"kind"}).as_string(), "Pod");
@@ -143,7 +143,7 @@ TEST_F(ListWatchTest,
   EXPECT_EQ(counters.relists, 1u);
   EXPECT_EQ(diary.take(), Strings{});
   answer(200, list({object("a", 1), object("c", 30), object("d", 31)}, 40));
-  EXPECT_EQ(ask.path, "/api/v1/pods?limit=500");
+  EXPECT_EQ(ask.path, "/api/v1/pods?limit=250");
   EXPECT_EQ(diary.take(), (Strings{"+c@30", "+d@31", "-b", "synced"}));
   EXPECT_EQ(counters.unchanged, 1u);
 }
@@ -241,7 +241,7 @@ TEST_F(ListWatchTest, a_continue_token_that_expires_begins_the_look_anew_and_not
   answer(410, status(410, "Expired"));
   EXPECT_EQ(diary.take(), Strings{}) << "half a look tells of nobody's end";
   answer(200, list({object("b", 2)}, 30));
-  EXPECT_EQ(ask.path, "/api/v1/pods?limit=500");
+  EXPECT_EQ(ask.path, "/api/v1/pods?limit=250");
   EXPECT_EQ(diary.take(), (Strings{"-a", "synced"}));
 }
 
@@ -356,7 +356,7 @@ TEST(ListWatchSelectors, are_part_of_every_question) {
                   .field_selector = "spec.nodeName=n1"},
                  diary, counters, {}, 7);
   EXPECT_EQ(core.ask().path,
-            "/api/v1/namespaces/dev/pods?labelSelector=a%3Db&fieldSelector=spec.nodeName%3Dn1&limit=500");
+            "/api/v1/namespaces/dev/pods?labelSelector=a%3Db&fieldSelector=spec.nodeName%3Dn1&limit=250");
 }
 
 TEST(Lines, are_cut_however_they_arrive_and_bounded) {
