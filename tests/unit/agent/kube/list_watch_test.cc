@@ -249,7 +249,7 @@ TEST_F(ListWatchTest, an_answer_that_is_too_long_is_asked_for_in_smaller_pieces)
   ask = core.ask();
   core.on_head(200, {}, clock.now());
   EXPECT_EQ(core.on_end(base::Error{.kind = base::ErrorKind::kLimit}, clock.now()), Nanos(0));
-  EXPECT_EQ(core.ask().path, "/api/v1/pods?limit=250");
+  EXPECT_EQ(core.ask().path, "/api/v1/pods?limit=125");
   for (int i = 0; i < 8; ++i) core.on_end(base::Error{.kind = base::ErrorKind::kLimit}, clock.now());
   EXPECT_EQ(core.ask().path, "/api/v1/pods?limit=1");
   EXPECT_GT(core.on_end(base::Error{.kind = base::ErrorKind::kLimit}, clock.now()), Nanos(0))
@@ -343,7 +343,7 @@ TEST_F(SmallLimits, lines_chunks_and_objects_are_bounded) {
   EXPECT_EQ(counters.objects, 3u);
   answer(410, "");
   answer(200, std::string(5000, ' '));
-  EXPECT_NE(core.ask().path.find("limit=250"), std::string::npos);
+  EXPECT_NE(core.ask().path.find("limit=125"), std::string::npos);
 }
 
 TEST(ListWatchSelectors, are_part_of_every_question) {
