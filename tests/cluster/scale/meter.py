@@ -17,15 +17,15 @@ WHERE = {"agent": ("weft-system", "app=weft-agent", "weft-agent"), "proxy": ("we
 
 
 def processes(uid, name):
-    """Pids of the pod's processes of that name, the oldest first: an agent has children of its own."""
+    """Pids of the pod's processes of that name, the oldest first: an agent has children, and so have its probes."""
     found = []
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             if (folder / "comm").read_text().strip() == name and uid in (folder / "cgroup").read_text():
-                found.append(int(folder.name))
+                found.append((int(stat(folder.name)[19]), int(folder.name)))
         except OSError:
             continue
-    return sorted(found)
+    return [pid for _, pid in sorted(found)]
 
 
 def pods(what):
