@@ -173,18 +173,17 @@ class World:
     def remove(self):
         """Pods by hand: nobody would end them, and a namespace waits for its pods."""
         call = self.api.call
-        for name in self.namespaces():
-            self.remove_pods(f"/api/v1/namespaces/{name}/pods?gracePeriodSeconds=0")
+        self.api.all([lambda n=n: self.remove_pods(f"/api/v1/namespaces/{n}/pods?gracePeriodSeconds=0") for n in self.namespaces()])
         self.api.all([lambda n=n: call("DELETE", f"/api/v1/namespaces/{n}", absent_ok=True) for n in self.namespaces()])
         self.api.all([lambda i=i: call("DELETE", f"/api/v1/nodes/{node_name(i)}", absent_ok=True) for i in range(FAKE_NODES)])
 
     def remove_pods(self, path):
-        for last in (False, False, False, True):
+        for tries in range(8, 0, -1):
             try:
                 self.api.call("DELETE", path, absent_ok=True)
                 return
             except (http.client.HTTPException, OSError, Refused):  # a server that is busy does not end it within its time
-                if last:
+                if tries == 1:
                     raise
 
     def left(self):
