@@ -21,6 +21,12 @@ Node pods_of(const Report& report) {
     item.set("state", Node::string(pod.state));
     item.set("captured", Node::boolean(pod.captured));
     if (!pod.reason.empty()) item.set("reason", Node::string(pod.reason));
+    if (pod.pre_mesh > 0) {
+      item.set("preMeshConnections", Node::integer(static_cast<int64_t>(pod.pre_mesh)));
+      Node some = Node::sequence();
+      for (const std::string& one : pod.some_pre_mesh) some.append(Node::string(one));
+      item.set("somePreMesh", std::move(some));
+    }
     list.append(std::move(item));
   }
   return list;

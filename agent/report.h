@@ -16,6 +16,8 @@ struct PodReport {
   std::string state;  // where it is between un-enrolled and captured
   bool captured = false;
   std::string reason;  // why it is not
+  size_t pre_mesh = 0;  // connections of before that go on past the mesh,
+  std::vector<std::string> some_pre_mesh;  // and the ends of some of them
 };
 
 struct Report {

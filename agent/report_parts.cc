@@ -68,7 +68,7 @@ void add_pods(Report& report, const std::vector<enrol::PodStatus>& pods) {
     const std::string state = pod.leaving ? "leaving" : pod.captured ? "captured" : "waiting";
     std::string reason = pod.gap == enrol::Gap::kNone ? "" : std::string(enrol::name_of(pod.gap));
     if (!pod.detail.empty()) reason += (reason.empty() ? "" : ": ") + pod.detail;
-    report.pods.push_back({pod.name, state, pod.captured, reason});
+    report.pods.push_back({pod.name, state, pod.captured, reason, pod.pre_mesh.open, pod.pre_mesh.some});
   }
 }
 
@@ -125,6 +125,7 @@ Node describe_node(const enrol::EnrolMetrics& metrics, const publish::PublisherC
   out.set("captured_pods", number(metrics.captured_pods));
   out.set("enrolled_pods", number(metrics.enrolled_pods));
   out.set("leaving_pods", number(metrics.leaving_pods));
+  out.set("pre_mesh_connections", number(metrics.pre_mesh_connections));
   for (size_t i = 1; i < enrol::kGaps; ++i)
     out.set("uncaptured_pod_seconds_" + std::string(enrol::name_of(static_cast<enrol::Gap>(i))),
             number(static_cast<uint64_t>(metrics.uncaptured_pod_seconds[i])));

@@ -86,6 +86,21 @@ std::string waiting_text(const ClusterView& view) {
   return out;
 }
 
+// Of each pod that was enrolled while it had connections.
+std::string pre_mesh_text(const ClusterView& view) {
+  std::string out;
+  for (const WrittenStatus& status : view.statuses()) {
+    if (status.object.kind != "Agent") continue;
+    for (const Json& pod : list_at(status.content, "pods")) {
+      const auto some = list_at(pod, "somePreMesh");
+      if (some.empty()) continue;
+      out += fmt::format("  pod {}: {}, such as {}\n", text_at(pod, "name"),
+                         sandbox::scalar_text(pod["preMeshConnections"]), sandbox::scalar_text(some[0]));
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string status_text(const Layout& layout, const ClusterView& view) {
@@ -102,6 +117,8 @@ std::string status_text(const Layout& layout, const ClusterView& view) {
                        *url, host_url(layout).value_or("-"));
   const std::string waiting = waiting_text(view);
   if (!waiting.empty()) out += "\nnot ready:\n" + waiting;
+  const std::string pre_mesh = pre_mesh_text(view);
+  if (!pre_mesh.empty()) out += "\nconnections of before the mesh, which end by themselves:\n" + pre_mesh;
   if (plan.mesh) out += "\nfindings:\n" + findings_text(view);
   return out;
 }

@@ -2,6 +2,7 @@
 
 #include <fstream>
 #include <set>
+#include <utility>
 
 namespace weft::enrol {
 namespace {
@@ -49,7 +50,9 @@ void Announcer::write(const AnnouncedPod& pod, const Announcement& want, Record&
       !(record.is_sent && record.sent == want))
     ++(want.captured.empty() && pod.shown.captured.starts_with(boot_id_ + "/") ? counters_.withdrawn
                                                                                : counters_.stale);
-  record = {.sent = want, .sent_at = now, .is_sent = true, .told = std::move(record.told)};
+  record.sent = want;
+  record.sent_at = now;
+  record.is_sent = true;
   ++counters_.written;
   door_.annotate(pod, want);
 }
@@ -75,6 +78,18 @@ void Announcer::tell(const AnnouncedPod& pod, const PodStatus& status, Record& r
   door_.tell(pod, event);
 }
 
+// Once, when they are first seen: how many are left, the agent's report says.
+void Announcer::tell_pre_mesh(const AnnouncedPod& pod, const PodStatus& status, Record& record) {
+  const bool any = status.pre_mesh.open > 0;
+  if (!std::exchange(record.told_pre_mesh, any) && any) {
+    ++counters_.events;
+    door_.tell(pod, {.reason = "PreMeshConnections",
+                     .message = std::to_string(status.pre_mesh.open) +
+                                " connections were open before this pod was captured: they go on past the mesh until they "
+                                "end, the first of them " + status.pre_mesh.some.front()});
+  }
+}
+
 void Announcer::update(const std::vector<AnnouncedPod>& pods, const std::vector<PodStatus>& statuses) {
   std::map<std::string, const PodStatus*> by_name;
   for (const PodStatus& status : statuses)
@@ -86,6 +101,7 @@ void Announcer::update(const std::vector<AnnouncedPod>& pods, const std::vector<
     const PodStatus* const status = found == by_name.end() ? nullptr : found->second;
     Record& record = records_[pod.uid];
     if (status != nullptr) tell(pod, *status, record);
+    if (status != nullptr) tell_pre_mesh(pod, *status, record);
     write(pod, wanted(pod, status, record), record);
   }
   std::erase_if(records_, [&](const auto& entry) { return !present.contains(entry.first); });

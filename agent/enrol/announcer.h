@@ -32,7 +32,7 @@ struct AnnouncedPod {
 
 struct PodEvent {
   bool warning = false;
-  std::string reason;   // MeshCaptured, MeshCaptureFailed
+  std::string reason;   // MeshCaptured, MeshCaptureFailed, PreMeshConnections
   std::string message;  // a sentence
 };
 
@@ -71,12 +71,14 @@ class Announcer {
     base::Instant sent_at{};
     bool is_sent = false;
     std::string told;  // the last event: reason and message
+    bool told_pre_mesh = false;
   };
 
   [[nodiscard]] Announcement wanted(const AnnouncedPod& pod, const PodStatus* status,
                                     const Record& record) const;
   void write(const AnnouncedPod& pod, const Announcement& want, Record& record);
   void tell(const AnnouncedPod& pod, const PodStatus& status, Record& record);
+  void tell_pre_mesh(const AnnouncedPod& pod, const PodStatus& status, Record& record);
 
   const base::Clock& clock_;
   const std::string boot_id_;

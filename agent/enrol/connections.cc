@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <set>
 
 namespace weft::enrol {
@@ -79,29 +80,48 @@ class Doors {
   std::set<base::SocketAddress> at_;
 };
 
-}  // namespace
-
-base::Result<std::vector<ArrivedConnection>> list_arrived(Netlink& diag, uint32_t mark) {
-  Doors doors;
-  std::vector<ArrivedConnection> out;
+// Every socket in these states that is not the proxy's, with its state.
+base::Status for_each_socket(Netlink& diag, uint32_t states, uint32_t mark,
+                             const std::function<void(const ArrivedConnection&, uint8_t state)>& take) {
   for (const uint8_t family : {AF_INET, AF_INET6}) {
     Message buffer;
-    begin(buffer, SOCK_DIAG_BY_FAMILY, 0, family)->idiag_states = kOpenStates | 1u << TCP_LISTEN;
+    begin(buffer, SOCK_DIAG_BY_FAMILY, 0, family)->idiag_states = states;
     TRY(diag.dump(reinterpret_cast<nlmsghdr*>(buffer.bytes.data()), [&](const nlmsghdr* answer) {
       if (mnl_nlmsg_get_payload_len(answer) < sizeof(inet_diag_msg) || is_proxys(answer, mark)) return;
       const auto* one = static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(answer));
       ArrivedConnection found{.local = address_of(one->idiag_family, one->id.idiag_src, one->id.idiag_sport),
                               .peer = address_of(one->idiag_family, one->id.idiag_dst, one->id.idiag_dport),
+                              .cookie = uint64_t{one->id.idiag_cookie[1]} << 32 | one->id.idiag_cookie[0],
                               .family = one->idiag_family};
       static_assert(sizeof found.socket == sizeof one->id);
       std::memcpy(found.socket.data(), &one->id, sizeof one->id);
-      if (one->idiag_state == TCP_LISTEN) {
-        doors.add(found.local);
-      } else {
-        out.push_back(found);
-      }
+      take(found, one->idiag_state);
     }));
   }
+  return {};
+}
+
+}  // namespace
+
+base::Result<std::vector<ArrivedConnection>> list_uncarried(Netlink& diag, uint32_t mark) {
+  std::vector<ArrivedConnection> out;
+  TRY(for_each_socket(diag, kOpenStates, mark, [&](const ArrivedConnection& found, uint8_t) {
+    if (found.local.address != found.peer.address && !found.peer.address.is_loopback()) out.push_back(found);
+  }));
+  return out;
+}
+
+base::Result<std::vector<ArrivedConnection>> list_arrived(Netlink& diag, uint32_t mark) {
+  Doors doors;
+  std::vector<ArrivedConnection> out;
+  TRY(for_each_socket(diag, kOpenStates | 1u << TCP_LISTEN, mark,
+                      [&](const ArrivedConnection& found, uint8_t state) {
+                        if (state == TCP_LISTEN) {
+                          doors.add(found.local);
+                        } else {
+                          out.push_back(found);
+                        }
+                      }));
   std::erase_if(out, [&](const ArrivedConnection& one) { return !doors.lead_to(one.local); });
   return out;
 }

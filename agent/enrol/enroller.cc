@@ -237,6 +237,8 @@ void Enroller::publish_status() {
   numbers_.captured_pods = static_cast<uint64_t>(std::ranges::count_if(all, &PodStatus::captured));
   numbers_.leaving_pods = static_cast<uint64_t>(std::ranges::count_if(all, &PodStatus::leaving));
   numbers_.enrolled_pods = all.size() - numbers_.leaving_pods;
+  numbers_.pre_mesh_connections = 0;
+  for (const PodStatus& pod : all) numbers_.pre_mesh_connections += pod.pre_mesh.open;
   numbers_.stock = stock_.gauges();
   numbers_.stock_counters = stock_.counters();
   bool changed = false;

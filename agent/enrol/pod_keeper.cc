@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "userspace-proxy/base/log.h"
 
@@ -16,6 +17,7 @@ constexpr base::Nanos kThoroughEvery =
     std::chrono::seconds(5);  // rule and route: changes are told; this is the net
 constexpr base::Nanos kFinishEvery = std::chrono::seconds(1);
 constexpr base::Nanos kTestRetry = std::chrono::seconds(1);
+constexpr base::Nanos kLookEvery = std::chrono::seconds(5);  // which connections of before are left
 
 }  // namespace
 
@@ -23,7 +25,8 @@ PodKeeper::PodKeeper(Enroller& owner, std::unique_ptr<PodNetns> netns, const Des
                      bool inherited)
     : owner_(owner),
       loop_(owner.loop_),
-      pod_(owner.doors_.kernel, owner.doors_.outlet, std::move(netns), desired, inherited) {
+      pod_(owner.doors_.kernel, owner.doors_.outlet, std::move(netns), desired, inherited),
+      pre_mesh_taken_(inherited) {
   for (const model::Family family : pod_.families()) proofs_.push_back({.family = family});
   if (auto added = loop_.add(pod_.netns().changes_fd(), EPOLLIN, this); !added)
     spdlog::warn("enrol: pod {}: its rules and routes are looked at every few seconds only: {}", desired.name,
@@ -51,6 +54,7 @@ void PodKeeper::tick(base::Instant now) {
   if (pod_.step() < Step::kArmed) arm(now);
   if (pod_.step() == Step::kArmed) check(now);
   if (pod_.step() == Step::kArmed) test(now);
+  if (pod_.step() == Step::kArmed) look_at_pre_mesh(now);
 }
 
 void PodKeeper::note(const base::Status& status, const char* what) {
@@ -75,6 +79,16 @@ void PodKeeper::arm(base::Instant now) {
     owner_.stock_.add({pod_.key(), model::StockKind::kInbound, family});
   }
   next_test_ = now;
+}
+
+// What cannot be listed now is listed at the next look.
+void PodKeeper::look_at_pre_mesh(base::Instant now) {
+  if (now < next_look_) return;
+  next_look_ = now + kLookEvery;
+  const base::Status seen = pre_mesh_taken_ ? pre_mesh_.look(pod_.netns()) : pre_mesh_.take(pod_.netns());
+  if (!seen) return spdlog::warn("enrol: pod {}: its connections: {}", pod_.key().name, base::describe(seen.error()));
+  if (!std::exchange(pre_mesh_taken_, true) && pre_mesh_.now().open > 0)
+    spdlog::info("enrol: pod {}: {} connections of before go on past the mesh", pod_.key().name, pre_mesh_.now().open);
 }
 
 void PodKeeper::check(base::Instant now) {
@@ -159,11 +173,14 @@ void PodKeeper::release() {
   note(pod_.release(), "releasing");
   owner_.stock_.remove_pod(pod_.key());
   for (Proof& proof : proofs_) proof.passed = false;
+  pre_mesh_.forget();
+  pre_mesh_taken_ = false;
   next_finish_ = {};
+  next_look_ = {};
 }
 
 PodStatus PodKeeper::status() const {
-  PodStatus status{.name = pod_.key().name, .netns_cookie = pod_.key().netns_cookie};
+  PodStatus status{.name = pod_.key().name, .netns_cookie = pod_.key().netns_cookie, .pre_mesh = pre_mesh_.now()};
   if (pod_.step() == Step::kLingering) {
     status.leaving = true;
     return status;

@@ -43,6 +43,7 @@ class PodKeeper final : public base::Retirable, private base::IoHandler {
   void test(base::Instant now);
   void start_test(Proof& proof);
   void finish_test(model::Family family, const std::string& failure);
+  void look_at_pre_mesh(base::Instant now);
   void note(const base::Status& status, const char* what);
 
   Enroller& owner_;
@@ -50,9 +51,11 @@ class PodKeeper final : public base::Retirable, private base::IoHandler {
   Pod pod_;
   std::string trouble_;  // why arming or the last repair failed; empty: it did not
   std::vector<Proof> proofs_;
+  PreMeshConnections pre_mesh_;
+  bool pre_mesh_taken_;  // of this enrolment; an earlier agent's pods are not asked any more
   bool lost_ = false;
   bool dirty_ = false;  // something changed in the namespace
-  base::Instant next_arm_{}, next_check_{}, next_thorough_{}, next_test_{}, next_finish_{};
+  base::Instant next_arm_{}, next_check_{}, next_thorough_{}, next_test_{}, next_finish_{}, next_look_{};
   std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 

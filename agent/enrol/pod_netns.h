@@ -22,9 +22,10 @@ struct Steering {
   uint32_t priority = 15008;
 };
 
-// A connection that a peer opened to an application inside, past the proxy.
+// A connection of an application inside, past the proxy.
 struct ArrivedConnection {
   base::SocketAddress local, peer;
+  uint64_t cookie = 0;             // of the socket: no other ever gets the same
   uint8_t family = 0;              // of the socket: an IPv6 socket may carry IPv4
   std::array<char, 48> socket{};  // inet_diag_sockid: which one, never another that came after it
 };
@@ -60,6 +61,9 @@ class PodNetns {
   virtual base::Result<size_t> marked_connections() = 0;
   // Open connections of peers to applications that still listen, save those that the proxy carries.
   virtual base::Result<std::vector<ArrivedConnection>> arrived() = 0;
+  // All open connections of applications inside, whoever opened them, save those that the proxy carries and those
+  // that do not leave the pod.
+  virtual base::Result<std::vector<ArrivedConnection>> uncarried() = 0;
   // With a reset; fine if it has ended.
   virtual base::Status cut(const ArrivedConnection& connection) = 0;
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/enrol/pod.h"
+#include "agent/enrol/pre_mesh.h"
 #include "agent/enrol/stock.h"
 
 namespace weft::enrol {
@@ -23,11 +24,12 @@ struct PodStatus {
   bool leaving = false;   // un-enrolled; established connections still run
   Gap gap = Gap::kNone;
   std::string detail;  // a sentence, where there is a gap
+  PreMesh pre_mesh;    // connections of before, which go on past the mesh
   bool operator==(const PodStatus&) const = default;
 };
 
 struct EnrolMetrics {
-  uint64_t captured_pods = 0, enrolled_pods = 0, leaving_pods = 0;
+  uint64_t captured_pods = 0, enrolled_pods = 0, leaving_pods = 0, pre_mesh_connections = 0;
   std::array<double, kGaps> uncaptured_pod_seconds{};  // by Gap
   RepairCounts repairs{};                              // by Repair
   uint64_t arm_failures = 0, self_tests_passed = 0, self_tests_failed = 0;

@@ -176,6 +176,9 @@ base::Result<size_t> SystemNetns::marked_connections() {
 base::Result<std::vector<ArrivedConnection>> SystemNetns::arrived() {
   return list_arrived(*diag_, steering_.mark);
 }
+base::Result<std::vector<ArrivedConnection>> SystemNetns::uncarried() {
+  return list_uncarried(*diag_, steering_.mark);
+}
 base::Status SystemNetns::cut(const ArrivedConnection& connection) {
   return destroy(*diag_, connection);
 }

@@ -32,6 +32,7 @@ class SystemNetns final : public PodNetns {
   base::Status remove_rule(model::Family family) override;
   base::Result<size_t> marked_connections() override;
   base::Result<std::vector<ArrivedConnection>> arrived() override;
+  base::Result<std::vector<ArrivedConnection>> uncarried() override;
   base::Status cut(const ArrivedConnection& connection) override;
   [[nodiscard]] int changes_fd() const override { return changes_.get(); }
   void forget_changes() override;

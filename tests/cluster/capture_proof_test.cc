@@ -33,12 +33,7 @@ class CaptureProofTest : public MeshTest {
     ASSERT_TRUE(lab().has_ready_pods("proof", "app", 3));
   }
   static Answer node1(const std::string& script) { return lab().in("node1", {"bash", "-c", script}); }
-  // What node1's agent says of itself.
-  static json report() {
-    const Answer answer = node1("cat /var/lib/kubelet/pods/*/volumes/kubernetes.io~empty-dir/status/Agent.node1.json");
-    json said = json::parse(answer.out, nullptr, false);
-    return said.is_discarded() ? json::object() : said;
-  }
+  static json report() { return agent_report("node1"); }
   static int64_t counter(const std::string& name) {
     const json said = report();
     return said.value(json::json_pointer("/counters/" + name), int64_t{0}) +

@@ -190,8 +190,19 @@ TEST_F(EnrolmentTest, connections_of_before_outlive_enrolment_and_its_end) {
   ASSERT_TRUE(lab().kubectl({"label", "namespace", "stay", "istio-injection=enabled"}).ok());
   EXPECT_TRUE(becomes_captured("stay", "caller", seconds(8)) && becomes_captured("stay", "beyond", seconds(8)));
   EXPECT_EQ(open(), 1000);
+  const auto of_before = [](const std::string& node, const std::string& pod) {
+    const nlohmann::json report = agent_report(node);
+    for (const auto& one : report.value("pods", nlohmann::json::array()))
+      if (one["name"] == "stay/" + pod) return one.value("preMeshConnections", 0);
+    return -1;
+  };
+  // One of the kubelet's probes may be among them for a moment.
+  EXPECT_TRUE(eventually([&] { return of_before("node1", "caller") == 1000; }, seconds(8)));
+  EXPECT_TRUE(eventually([&] { return of_before("node2", "beyond") == 1000; }, seconds(8)));
+  EXPECT_TRUE(eventually([] { return events("stay", "caller").find("PreMeshConnections\n") != std::string::npos; }));
   auto idle_of_mesh = held("idle", 250, 12), busy_of_mesh = held("steady", 250, 12);
   ASSERT_TRUE(eventually([&] { return open() == 1500; })) << open();
+  EXPECT_EQ(of_before("node1", "caller"), 1000) << "and none of the mesh";
   ASSERT_TRUE(lab().kubectl({"label", "namespace", "stay", "istio-injection-"}).ok());
   EXPECT_TRUE(eventually([] { return !is_captured("stay", "caller") && !is_captured("stay", "beyond"); }, seconds(8)));
   // "timeout": nobody has ended it before its own time was over.

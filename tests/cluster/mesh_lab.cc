@@ -266,6 +266,14 @@ uint64_t MeshTest::metric(const std::string& node, const std::string& name,
   return static_cast<uint64_t>(sum);
 }
 
+nlohmann::json MeshTest::agent_report(const std::string& node) {
+  const Answer answer = lab_->in(
+      node, {"bash", "-c",
+             "cat /var/lib/kubelet/pods/*/volumes/kubernetes.io~empty-dir/status/Agent." + node + ".json"});
+  auto said = nlohmann::json::parse(answer.out, nullptr, false);
+  return said.is_discarded() ? nlohmann::json::object() : said;
+}
+
 std::string MeshTest::annotation(const std::string& ns, const std::string& pod, const std::string& name) {
   const auto object = lab_->get(ns, "pod", pod);
   if (object.is_null() || !object["metadata"].contains("annotations")) return "";

@@ -93,6 +93,8 @@ class MeshTest : public testing::Test {
   // Sum of the series of that name with all of these labels (label="value"), of the node's proxy.
   static uint64_t metric(const std::string& node, const std::string& name,
                          const std::vector<std::string>& labels = {});
+  // What that node's agent says about itself.
+  static nlohmann::json agent_report(const std::string& node);
   static std::string annotation(const std::string& ns, const std::string& pod, const std::string& name);
   static bool is_captured(const std::string& ns, const std::string& pod);
   // The same of that node's ready pods of `ns` with these labels.

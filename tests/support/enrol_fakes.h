@@ -84,7 +84,7 @@ struct FakePlace {
   bool prepared = false;
   std::set<model::Family> routes, rules;
   size_t marked = 0;
-  std::vector<enrol::ArrivedConnection> arrived, cut;
+  std::vector<enrol::ArrivedConnection> arrived, cut, uncarried;
   std::set<std::string> faults;
   base::Fd changes{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
 
@@ -125,6 +125,10 @@ struct FakeNetns final : enrol::PodNetns {
   base::Result<std::vector<enrol::ArrivedConnection>> arrived() override {
     TRY(faulty(place->faults, "arrived"));
     return place->arrived;
+  }
+  base::Result<std::vector<enrol::ArrivedConnection>> uncarried() override {
+    TRY(faulty(place->faults, "uncarried"));
+    return place->uncarried;
   }
   base::Status cut(const enrol::ArrivedConnection& connection) override {
     TRY(faulty(place->faults, "cut"));

@@ -68,6 +68,21 @@ TEST_F(AnnouncerTest, a_failed_self_test_withdraws_it_and_says_why_once) {
   EXPECT_EQ(door_.events.size(), 3U);
 }
 
+TEST_F(AnnouncerTest, connections_of_before_are_told_once_however_many_are_left) {
+  PodStatus status = captured();
+  status.pre_mesh = {3, {"10.0.0.7:1 - 10.0.0.9:5432"}};
+  update({status});
+  status.pre_mesh.open = 2;
+  update({status});
+  ASSERT_EQ(door_.events.size(), 2U);
+  EXPECT_EQ(door_.events[1],
+            "PreMeshConnections: 3 connections were open before this pod was captured: they go on past the mesh until "
+            "they end, the first of them 10.0.0.7:1 - 10.0.0.9:5432");
+  update({captured()});
+  update({status});
+  EXPECT_EQ(door_.events.size(), 3U) << "of another enrolment";
+}
+
 TEST_F(AnnouncerTest, a_proxy_that_restarts_takes_nothing_back) {
   update({captured()});
   update({gap(Gap::kNoProxy, "no proxy is connected")});

@@ -250,6 +250,42 @@ TEST_F(EnrollerTest, hooks_of_the_node_that_were_gone_cast_doubt_on_every_pod_an
   EXPECT_TRUE(enroller->ready());
 }
 
+ArrivedConnection connection(uint64_t cookie) {
+  return {.local = {base::Address::v4(0x0a000007), static_cast<uint16_t>(cookie)},
+          .peer = {base::Address::v4(0x0a000009), 5432},
+          .cookie = cookie};
+}
+
+TEST_F(EnrollerTest, connections_of_before_are_listed_until_they_end_and_later_ones_are_not_among_them) {
+  const auto place = places["/run/netns/web"];
+  place->uncarried = {connection(1), connection(2)};
+  make_captured();
+  ASSERT_EQ(enroller->status()[0].pre_mesh.open, 2u);
+  EXPECT_EQ(enroller->status()[0].pre_mesh.some[0], "10.0.0.7:1 - 10.0.0.9:5432");
+  EXPECT_EQ(enroller->metrics().pre_mesh_connections, 2u);
+  place->uncarried = {connection(2), connection(3)};
+  pass(seconds(6));
+  EXPECT_EQ(enroller->status()[0].pre_mesh.open, 1u);
+  place->faults = {"uncarried"};
+  pass(seconds(6));
+  EXPECT_EQ(enroller->status()[0].pre_mesh.open, 1u) << "not known is not gone";
+  place->faults.clear();
+  enrol({});
+  enrol({web_pod()});
+  pass(seconds(1));
+  EXPECT_EQ(enroller->status()[0].pre_mesh.open, 2u) << "enrolled anew: the third is of before as well";
+}
+
+TEST_F(EnrollerTest, a_pod_of_an_earlier_agent_has_no_connections_of_before_that_anybody_knows_of) {
+  make_captured();
+  stop_agent();
+  places["/run/netns/web"]->uncarried = {connection(1)};
+  start_agent();
+  enrol({web_pod()});
+  pass(seconds(6));
+  EXPECT_EQ(enroller->status()[0].pre_mesh.open, 0u);
+}
+
 TEST_F(EnrollerTest, a_failed_self_test_takes_the_pods_capture_away_and_is_repeated_soon) {
   make_captured();
   pass(seconds(6));
