@@ -9,9 +9,10 @@ using objects::Node;
 
 constexpr base::Nanos kKeepEvery = std::chrono::seconds(5), kFindEvery = std::chrono::seconds(10);
 // Whoever rewrites a configuration in a circle gets as many answers a second.
-constexpr base::Nanos kKeepPause = base::Millis(50), kFindPause = base::Millis(200);
-// After weft-cni was found unchained: sandboxes that were made by the other configuration are found this often.
-constexpr int kLooksAfterRepair = 10;
+constexpr base::Nanos kKeepPause = base::Millis(50), kFindPause = base::Millis(50);
+// After weft-cni was found unchained, for sandboxes that were made by the other configuration: such a pod is found as a
+// running one, mostly before its first container, which a runtime starts some 100 ms after the sandbox.
+constexpr int kLooksAfterRepair = 30;
 
 Node number(uint64_t value) {
   return Node::integer(static_cast<int64_t>(value));
