@@ -66,7 +66,7 @@ ControlOptions parse_control_options(int argc, char** argv) {
   ControlOptions options;
   Options& common = options.common;
   common.silent = true;
-  std::string role, listen = "0.0.0.0:15012", lifetime = "24h", longest;
+  std::string role, listen = "0.0.0.0:15012", lifetime = "24h", longest, taint = "remove";
   CLI::App app{"weft's certificate authority: gives the identities of this mesh's pods to those who may have them"};
   app.add_option("--role", role, "control");
   app.add_option("--namespace", common.ns, "namespace of control's own pod");
@@ -92,6 +92,11 @@ ControlOptions parse_control_options(int argc, char** argv) {
   app.add_option("--token-issuer", options.token_issuer, "what tokens must say as their issuer")->capture_default_str();
   app.add_option("--token-audience", options.token_audience, "what tokens must be for")->capture_default_str();
   app.add_option("--cluster", options.cluster, "what callers may call this cluster in clusterid")->capture_default_str();
+  app.add_option("--node-taint", taint,
+                 "behind an API server: taint weft.mesh/agent-not-ready of nodes: remove (from nodes that capture), manage "
+                 "(and put it back when they do not any more), off")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"off", "remove", "manage"}));
   app.add_option("--cluster-domain", common.cluster_domain)->capture_default_str();
   app.add_option("--trust-domain", common.trust_domain)->capture_default_str();
   app.add_option("--log-level", common.log_level, "trace, debug, info, warn, error, off")->capture_default_str();
@@ -104,6 +109,7 @@ ControlOptions parse_control_options(int argc, char** argv) {
   const auto address = base::SocketAddress::parse(listen);
   if (!address) wrong("--ca-listen: " + base::describe(address.error()));
   options.listen = *address;
+  options.node_taint = *nodes::parse_taint_mode(taint);
   take_lifetimes(lifetime, longest, options);
   return options;
 }

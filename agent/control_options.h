@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "agent/ca/issue.h"
+#include "agent/nodes/capture.h"
 #include "agent/options.h"
 
 namespace weft::agent {
@@ -20,6 +21,7 @@ struct ControlOptions {
   std::string token_audience = "istio-ca";
   std::string cluster = "Kubernetes";   // what callers may call this cluster
   ca::Validity validity;
+  nodes::TaintMode node_taint = nodes::TaintMode::kRemove;  // behind an API server
 };
 
 // Whether `--role control` is on the command line: then it is read by the function below and no other.

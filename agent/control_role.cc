@@ -10,6 +10,7 @@
 #include "agent/ca/token_review_authenticator.h"
 #include "agent/leader.h"
 #include "agent/mirror/control_mirror.h"
+#include "agent/nodes/keeper.h"
 #include "agent/report.h"
 #include "agent/signals.h"
 #include "agent/source.h"
@@ -59,6 +60,17 @@ void add_mirror(objects::Node& out, const mirror::ControlMirror& mirror, const k
   out.set("token_review_errors", number(reviews.counters().errors));
 }
 
+void add_nodes(objects::Node& out, const nodes::NodeKeeper& keeper) {
+  const nodes::KeeperCounters& nodes = keeper.counters();
+  out.set("nodes", number(nodes.nodes));
+  out.set("nodes_capture_ready", number(nodes.nodes_ready));
+  out.set("node_conditions_written", number(nodes.conditions_written));
+  out.set("node_taints_removed", number(nodes.taints_removed));
+  out.set("node_taints_added", number(nodes.taints_added));
+  out.set("node_conflicts", number(nodes.conflicts));
+  out.set("node_failures", number(nodes.failures));
+}
+
 // The certificate authority of the mesh. Objects enter by `source`, tokens and requests by `server`, certificates
 // leave by it. One loop, plus the server's threads, which only read what the loop has set.
 class Control {
@@ -91,6 +103,7 @@ class Control {
   // Behind an API server: who leads, the CA's Secret and ConfigMaps, and who says whose a token is.
   std::unique_ptr<Leader> leader_;
   std::unique_ptr<mirror::ControlMirror> mirror_;
+  std::unique_ptr<nodes::NodeKeeper> nodes_;
   std::unique_ptr<kube::Reviews> reviews_;
   std::unique_ptr<ca::TokenReviewAuthenticator> asker_;
   std::unique_ptr<ca::JwksAuthenticator> keys_;  // behind a directory, in its place
@@ -152,6 +165,10 @@ base::Status Control::open_cluster() {
   mirror_ = std::make_unique<mirror::ControlMirror>(leader_->client(), clock_, std::move(mirror),
                                                     [this] { return leader_->leads(); });
   TRY(mirror_->open());
+  TRY_ASSIGN(config, cluster_config(options_.common));
+  TRY_ASSIGN(nodes_, nodes::NodeKeeper::create(std::move(config), leader_->client(), clock_,
+                                               {.taints = options_.node_taint, .ns = options_.common.ns},
+                                               [this] { return leader_->leads(); }));
   reviews_ = std::make_unique<kube::Reviews>(leader_->client(), clock_);
   asker_ = std::make_unique<ca::TokenReviewAuthenticator>(
       ca::TokenReviewAuthenticator::Options{.audience = options_.token_audience, .cluster = options_.cluster}, *reviews_);
@@ -239,6 +256,8 @@ void Control::report() {
   if (!authority_->problem().empty()) out.waiting_for.push_back("CA files that hold together: " + authority_->problem());
   if (mirror_ && !mirror_->problem().empty())
     out.waiting_for.push_back("the API server to have the CA's Secret and roots: " + mirror_->problem());
+  if (nodes_ && !nodes_->problem().empty())
+    out.waiting_for.push_back("the API server to take the nodes' conditions: " + nodes_->problem());
   objects::Node counters = objects::Node::mapping();
   counters.set("certificates_issued", number(service_->issued()));
   for (size_t i = 0; i < ca::kReasons; ++i) {
@@ -252,6 +271,7 @@ void Control::report() {
   counters.set("roots", number(authority_->signer()->roots));
   counters.set("ca_files_refused", number(authority_->refused()));
   if (keys_) counters.set("token_keys_refused", number(keys_->refused()));
+  if (nodes_) add_nodes(counters, *nodes_);
   if (mirror_) add_mirror(counters, *mirror_, *reviews_);
   counters.set("server_renewals", number(server_renewals_));
   counters.set("server_failures", number(server_failures_));
@@ -271,11 +291,13 @@ base::Status Control::run() {
   source_->start();
   if (leader_) leader_->start();
   if (mirror_) mirror_->start();
+  if (nodes_) nodes_->start();
   look();
   loop_->run();
   source_->stop();
   if (leader_) leader_->stop();  // and with it requests of the mirror
   if (mirror_) mirror_->stop();
+  if (nodes_) nodes_->stop();
   server_->stop();
   return end_;
 }

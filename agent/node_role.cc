@@ -70,6 +70,7 @@ class Node final : private publish::PublisherEvents {
   base::Status open_announcer();
   base::Status build();
   void announce();
+  [[nodiscard]] bool guards_new_pods() const;
   void take(const state::Build& build);
   base::Status apply(const state::Build& build);
   void exempt_own_cgroups();
@@ -162,18 +163,26 @@ base::Status Node::open_enroller() {
 // Behind an API server the pods' objects say that they are captured.
 base::Status Node::open_announcer() {
   if (!behind_api_server(options_)) return {};
-  TRY_ASSIGN(auto boot_id, enrol::own_boot_id());
+  TRY_ASSIGN(auto boot_id, enrol::read_boot_id(options_.boot_id_file));
   TRY_ASSIGN(auto config, cluster_config(options_));
   TRY_ASSIGN(pod_statuses_, announce::PodStatusWriter::create(std::move(config), clock_, options_.node));
-  announcer_ = std::make_unique<enrol::Announcer>(clock_, boot_id, *pod_statuses_);
+  announcer_ = std::make_unique<enrol::Announcer>(clock_, boot_id, *pod_statuses_,
+                                                  options_.pod.empty() ? "" : options_.ns + "/" + options_.pod);
   return {};
+}
+
+// Hooks are attached, tables are as the objects say, and a pod that starts now comes past us: it is captured or waits.
+// Certificates and proxies may be missing: calls wait for those, none goes by.
+bool Node::guards_new_pods() const {
+  return last_sync_problem_.empty() && last_hook_problem_.empty() && (!entrance_ || entrance_->is_chained());
 }
 
 void Node::announce() {
   if (announcer_ == nullptr || snapshot_ == nullptr) return;
   std::vector<enrol::AnnouncedPod> pods;
   for (const auto& pod : node_pods_)
-    pods.push_back({pod.ns, pod.name, pod.uid, pod.enrolled, {pod.redirection, pod.captured}});
+    pods.push_back({pod.ns, pod.name, pod.uid, pod.enrolled, {pod.redirection, pod.captured, pod.armed}});
+  announcer_->set_armed(guards_new_pods());
   announcer_->update(pods, enroller_->status());
 }
 

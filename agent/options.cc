@@ -74,8 +74,8 @@ Options parse_options(int argc, char** argv) {
                  "options of its own: --role control --help)")
       ->transform(CLI::CheckedTransformer(roles, CLI::ignore_case));
   app.add_option("--node", options.node, "role node: name of this node, as in Pod spec.nodeName");
-  app.add_option("--namespace", options.ns, "role gateway: namespace of the gateway's pod");
-  app.add_option("--pod", options.pod, "role gateway: name of the gateway's pod");
+  app.add_option("--namespace", options.ns, "namespace of the agent's own pod (role gateway: needed)");
+  app.add_option("--pod", options.pod, "name of the agent's own pod (role gateway: needed); a node's agent says on it in which boot it is armed");
   app.add_option("--manifests", options.manifests, "objects come from this directory, watched");
   app.add_flag("--kubernetes", options.kubernetes, "objects come from the API server of the cluster this pod runs in");
   app.add_option("--kubeconfig", options.kubeconfig, "objects come from the API server that this kubeconfig names");
@@ -89,6 +89,7 @@ Options parse_options(int argc, char** argv) {
   app.add_flag("--supervise", options.supervise, "role gateway: a process beside this one starts it again when a signal ends it");
   app.add_option("--pin-root", options.pin_root, "directory of a bpf file system for maps and links")
       ->capture_default_str();
+  app.add_option("--boot-id-file", options.boot_id_file, "where the node's kubelet reads the id of the boot")->capture_default_str();
   app.add_option("--cgroup", options.pods_cgroup, "cgroup v2 directory that holds the node's pods; without it, it is looked for");
   app.add_option("--kubelet-cgroup", options.kubelet_cgroup,
                  "cgroup v2 directory of the node's kubelet: its probes reach the applications of strict pods");

@@ -34,7 +34,7 @@ struct CniOptions {
 struct Options {
   model::Role role = model::Role::kNode;
   std::string node;          // role node
-  std::string ns, pod;       // role gateway: its own pod
+  std::string ns, pod;       // its own pod; role node: where it is one, which then says in which boot it is armed
   // Where objects come from: exactly one of these three. The first is a directory of manifests; the others are an API
   // server, of this pod's own cluster or as a kubeconfig says.
   std::string manifests;
@@ -44,6 +44,7 @@ struct Options {
   std::string proxy_socket;  // where proxies connect
   std::vector<uid_t> proxy_users;
   std::string pin_root = "/sys/fs/bpf/weft";
+  std::string boot_id_file = "/proc/sys/kernel/random/boot_id";  // as the node's kubelet sees it
   std::string pods_cgroup;  // empty: found
   std::string kubelet_cgroup;  // whose connections are probes; empty: none are, or found (with a CNI socket)
   uint32_t mark = 0;        // 0: the default bit

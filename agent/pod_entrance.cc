@@ -150,6 +150,7 @@ std::string PodEntrance::why_not_armed(const cni::Request& sandbox) const {
 
 void PodEntrance::describe(Report& report) const {
   Node out = Node::mapping();
+  out.set("failMode", Node::string(options_.cni.fail_open ? "open" : "closed"));
   const auto& server = server_->counters();
   out.set("accepted", number(server.accepted));
   out.set("refused", number(server.refused));

@@ -29,6 +29,8 @@ class PodEntrance final : private cni::PodJudge, private cni::Capturer {
   // A build was applied, or some pod's state has changed.
   void changed() { admission_.look_again(); }
   void describe(Report& report) const;
+  // The runtime asks us before a pod starts; also where somebody else sees to the runtime's configuration.
+  [[nodiscard]] bool is_chained() const { return keeper_ == nullptr || kept_.chained; }
 
  private:
   PodEntrance(base::Loop& loop, const Options& options, Source& source, enrol::Enroller& enroller);

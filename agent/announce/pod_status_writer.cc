@@ -25,6 +25,8 @@ objects::Node patch_of(const enrol::AnnouncedPod &pod,
                   text_or_null(announcement.redirection));
   annotations.set(enrol::kCapturedAnnotation,
                   text_or_null(announcement.captured));
+  if (!announcement.armed.empty() || !pod.shown.armed.empty())
+    annotations.set(enrol::kArmedAnnotation, text_or_null(announcement.armed));
   objects::Node metadata = objects::Node::mapping();
   metadata.set("uid", objects::Node::string(pod.uid));
   metadata.set("annotations", std::move(annotations));

@@ -39,6 +39,11 @@ grpc::Failure failure_of(Reason reason) {
   switch (reason) {
     case Reason::kNotReady:
       return {grpc::Code::kUnavailable, "the CA is not ready"};
+    // An agent hears of a pod before the CA does, as often as not. His token was proven by then, and whether such a pod is
+    // elsewhere, nowhere or still to come he is not told.
+    case Reason::kCallerUnknown:
+    case Reason::kNotOnNode:
+      return {grpc::Code::kUnavailable, "no such pod was seen yet"};
     case Reason::kRequestMalformed:
     case Reason::kRequestKey:
     case Reason::kRequestSignature:

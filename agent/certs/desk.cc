@@ -134,7 +134,8 @@ RootsPtr Desk::take_answer(uint64_t ask, const base::Result<Answer>& answer) {
   auto& [key, slot] = *found;
   if (!answer) {
     ++counters_.ask_failures.at(static_cast<size_t>(answer.error().kind));
-    fail(key, slot, "the CA: " + base::describe(answer.error()));
+    const std::string why = "the CA: " + base::describe(answer.error());
+    if (answer.error().kind != base::ErrorKind::kNotFound || !wait_a_moment(key, slot, why)) fail(key, slot, why);
     return nullptr;
   }
   const Roots* anchors = roots_rule_ ? roots_.get() : nullptr;
@@ -163,6 +164,17 @@ RootsPtr Desk::take_certificate(const SlotKey& key, Slot& slot, Certificate cert
                    clock_.now()};
   doors_.give_certificate(key.proxy, key.identity, slot.key_id, std::move(certificate.chain));
   return certificate.roots;
+}
+
+// What is merely too early is no failure yet: connections go on waiting, and nobody has to look. False: it has lasted.
+bool Desk::wait_a_moment(const SlotKey& key, Slot& slot, const std::string& why) {
+  Pause& pause = pauses_[key.identity];
+  if (pause.soon >= kSoonTries) return false;
+  if (pause.soon++ == 0) spdlog::info("certs: {}: waiting: {}", key.identity.to_string(), why);
+  enter(slot, Step::kRest);
+  slot.last_error = why.substr(0, model::kMaxRefusal);
+  pause.until = clock_.now() + soon_pause(chance_());
+  return true;
 }
 
 void Desk::fail(const SlotKey& key, Slot& slot, const std::string& why) {
@@ -233,7 +245,8 @@ void Desk::start_keys() {
   for (auto* entry : due) {
     auto& [key, slot] = *entry;
     if (roots_rule_ && roots_ == nullptr) {
-      fail(key, slot, "there is no trust bundle: the file of roots could not be read yet");
+      const std::string why = "there is no trust bundle: the file of roots could not be read yet";
+      if (!wait_a_moment(key, slot, why)) fail(key, slot, why);
       continue;
     }
     if (busy[key.proxy] == kMostKeys) continue;

@@ -136,6 +136,7 @@ class Desk {
   };
   struct Pause {
     unsigned failures = 0;  // in a row
+    unsigned soon = 0;      // before those: what was only too early
     base::Instant until{};
   };
   struct Asked {
@@ -151,6 +152,7 @@ class Desk {
   void start_asking();
   void start_keys();
   void fail(const SlotKey& key, Slot& slot, const std::string& why);
+  bool wait_a_moment(const SlotKey& key, Slot& slot, const std::string& why);
   RootsPtr take_certificate(const SlotKey& key, Slot& slot, Certificate certificate);
   [[nodiscard]] bool is_due(const SlotKey& key, const Slot& slot) const;
   [[nodiscard]] base::Nanos until_next() const;

@@ -31,6 +31,7 @@ base::Error told(const grpc::CallError& error) {
   base::Error out = error;
   if (error.from_peer && error.code == grpc::Code::kUnauthenticated)
     out.what += " (the CA's log says why: token, account or pods of this node)";
+  if (error.from_peer && error.code == grpc::Code::kUnavailable) out.kind = base::ErrorKind::kNotFound;
   return out;
 }
 

@@ -20,6 +20,10 @@ base::Nanos pause_after(unsigned failures, double chance) {
   return std::min<base::Nanos>(scaled(plain, 0.8 + 0.4 * chance), kLongestPause);
 }
 
+base::Nanos soon_pause(double chance) {
+  return scaled(base::Millis(100), 1 + chance);
+}
+
 base::WallTime renewal_time(base::WallTime begin, base::WallTime end, base::WallTime now, double chance) {
   const base::WallTime half = begin + scaled(end - begin, 0.5 * (0.9 + 0.2 * chance));
   return std::max(half, now + (end - now) / 3);

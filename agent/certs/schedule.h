@@ -8,6 +8,10 @@ namespace weft::certs {
 // before this one.
 [[nodiscard]] base::Nanos pause_after(unsigned failures, double chance);
 
+// After "come again soon": 100 to 200 ms, kSoonTries times in a row.
+inline constexpr unsigned kSoonTries = 15;
+[[nodiscard]] base::Nanos soon_pause(double chance);
+
 // Half of the validity after its begin, +-10 % so that a node's reboot does not make its pods renew in step
 // for ever. CAs date certificates back by minutes: where that leaves less than a third of the remaining life
 // before the renewal (certificates of some minutes), it is a third of the remaining life from now.

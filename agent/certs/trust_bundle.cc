@@ -47,6 +47,12 @@ bool TrustBundle::look_at_file(const base::Result<std::string>& content) {
   seen_before_ = true;
   judged_ = settled;
   if (!settled) return false;
+  if (!content && roots_ == nullptr && clock_.now() - began_ < kArrives) {
+    if (problem_.empty()) spdlog::info("certs: the file of roots is not there yet: {}", base::describe(content.error()));
+    problem_ = base::describe(content.error());
+    judged_ = false;
+    return false;
+  }
   if (!content) {
     refuse(base::describe(content.error()));
     return false;

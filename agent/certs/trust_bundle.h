@@ -26,7 +26,9 @@ struct BundleCounters {
 class TrustBundle {
  public:
   enum class Source : uint8_t { kFile, kAnswers };
-  TrustBundle(Source source, const base::Clock& clock) : source_(source), clock_(clock) {}
+  // A file that is not there is no reason to worry for so long: somebody else writes it as we start.
+  static constexpr base::Nanos kArrives = std::chrono::seconds(5);
+  TrustBundle(Source source, const base::Clock& clock) : source_(source), clock_(clock), began_(clock.now()) {}
 
   // A look at the file, or why it could not be read; to be called once or twice a second. A change counts
   // when two looks in a row have seen it, so that a file that is just being written is no shrink. True: the
@@ -50,6 +52,7 @@ class TrustBundle {
 
   const Source source_;
   const base::Clock& clock_;
+  const base::Instant began_;
   std::string seen_;          // of the last look that differed from the one before
   bool seen_before_ = false;  // ... and whether there was one
   bool judged_ = false;       // seen_ has been taken or refused

@@ -12,14 +12,19 @@ constexpr const char* kPending = "pending";
 
 }  // namespace
 
-base::Result<std::string> own_boot_id() {
-  std::ifstream in("/proc/sys/kernel/random/boot_id");
+base::Result<std::string> read_boot_id(const std::string& path) {
+  std::ifstream in(path);
   std::string id;
-  if (!(in >> id)) return base::fail_errno("read /proc/sys/kernel/random/boot_id");
+  if (!(in >> id)) return base::fail_errno("read " + path);
   return id;
 }
 
 Announcement Announcer::wanted(const AnnouncedPod& pod, const PodStatus* status, const Record& record) const {
+  if (pod.ns + "/" + pod.name == own_pod_) {
+    Announcement own = pod.shown;
+    own.armed = armed_ ? boot_id_ : "";
+    return own;
+  }
   if (status == nullptr) {
     // None of ours. What another mesh wrote of its own pods is not ours to take away.
     if (!pod.enrolled && pod.shown.captured.empty()) return pod.shown;

@@ -15,11 +15,14 @@ namespace weft::enrol {
 
 inline constexpr const char* kRedirectionAnnotation = "ambient.istio.io/redirection";
 inline constexpr const char* kCapturedAnnotation = "weft.mesh/captured";
+// On the agent's own pod, read by weft-control: the boot in which it has attached its programs and judged the node's pods.
+inline constexpr const char* kArmedAnnotation = "weft.mesh/armed-in-boot";
 
 // Empty: the annotation is not there.
 struct Announcement {
   std::string redirection;  // "enabled", "pending": armed, no proxy has proven it yet
   std::string captured;     // "<boot id>/<netns cookie>"
+  std::string armed = {};   // of the agent's own pod: "<boot id>"
   bool operator==(const Announcement&) const = default;
 };
 
@@ -57,9 +60,13 @@ class Announcer {
   // A write that the object does not show after this time is repeated.
   static constexpr base::Nanos kRepeat = std::chrono::seconds(10);
 
-  // `boot_id`: of the running kernel (own_boot_id()). `door` outlives it.
-  Announcer(const base::Clock& clock, std::string boot_id, PodStatusDoor& door)
-      : clock_(clock), boot_id_(std::move(boot_id)), door_(door) {}
+  // `boot_id`: of the running kernel (read_boot_id()). `door` outlives it.
+  // `own_pod`: "ns/name" of the agent's pod; empty: it has none.
+  Announcer(const base::Clock& clock, std::string boot_id, PodStatusDoor& door, std::string own_pod = "")
+      : clock_(clock), boot_id_(std::move(boot_id)), own_pod_(std::move(own_pod)), door_(door) {}
+
+  // Whether every new pod of this node is captured, or kept waiting: said on the agent's own pod with the next update().
+  void set_armed(bool armed) { armed_ = armed; }
 
   // Call with every change and now and then: what the objects show, and how the pods stand.
   void update(const std::vector<AnnouncedPod>& pods, const std::vector<PodStatus>& statuses);
@@ -81,13 +88,14 @@ class Announcer {
   void tell_pre_mesh(const AnnouncedPod& pod, const PodStatus& status, Record& record);
 
   const base::Clock& clock_;
-  const std::string boot_id_;
+  const std::string boot_id_, own_pod_;
+  bool armed_ = false;
   PodStatusDoor& door_;
   std::map<std::string, Record> records_;  // by uid
   AnnouncerCounters counters_;
 };
 
-// /proc/sys/kernel/random/boot_id
-[[nodiscard]] base::Result<std::string> own_boot_id();
+// The boot that the node's kubelet reports (Node .status.nodeInfo.bootID), from its file.
+[[nodiscard]] base::Result<std::string> read_boot_id(const std::string& path);
 
 }  // namespace weft::enrol

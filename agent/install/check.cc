@@ -11,6 +11,7 @@
 #include "agent/install/installer.h"
 #include "agent/install/readiness.h"
 #include "agent/install/render.h"
+#include "agent/nodes/capture.h"
 
 namespace weft::install {
 namespace {
@@ -214,6 +215,25 @@ Finding pods_captured(Cluster& cluster) {
           "kubectl describe the pod: its Events (MeshCaptureFailed) say why", found.text};
 }
 
+Finding nodes_capture(Cluster& cluster) {
+  const auto nodes = cluster.list("v1", "Node", "", "kubernetes.io/os=linux");
+  if (!nodes) return unanswered(nodes.error());
+  std::vector<std::string> wrong;
+  for (const Node& node : *nodes) {
+    const nodes::NodeFact fact = nodes::node_fact(node);
+    if (fact.status != "True") wrong.push_back(fact.name + (fact.reason.empty() ? "" : " (" + fact.reason + ")"));
+  }
+  if (wrong.empty()) return {};
+  return error(fmt::format("{} is not True of {}", nodes::kCondition, names_text(wrong)),
+               "kubectl describe node: the condition's message says what to look at");
+}
+
+Finding fail_mode(const Settings& settings) {
+  if (settings.cni_fail_mode == "closed") return {};
+  return {Verdict::kWarning, "cni.failMode is open: a pod that starts while its node's agent is away is outside the mesh until "
+                             "the agent is back", "weftctl upgrade --set cni.failMode=closed", ""};
+}
+
 }  // namespace
 
 std::vector<Check> check_before(Cluster& cluster, const Settings& settings, const base::Clock& clock) {
@@ -256,6 +276,10 @@ std::vector<Check> check_installed(Cluster& cluster, const Settings& settings, c
                 [&] { return authority_root(cluster, "weft-system"); });
   questions.ask("ca-root-gateway", kMesh, "the gateway can read it",
                 [&] { return authority_root(cluster, "istio-system"); });
+  questions.ask("nodes-capture", kMesh, "every Linux node has its programs attached since it was booted",
+                [&] { return nodes_capture(cluster); });
+  questions.ask("cni-fail-mode", kMesh, "a pod of the mesh starts captured or not at all",
+                [&] { return fail_mode(settings); });
   questions.ask("pods-captured", kMesh, "pods of enrolled namespaces are captured",
                 [&] { return pods_captured(cluster); });
   return questions.out;

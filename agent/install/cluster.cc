@@ -46,6 +46,31 @@ ApiResult<Node> Cluster::apply(const Node& object, bool dry_run) {
   return client_.apply(resource, object, options, limits_);
 }
 
+ApiResult<void> Cluster::patch(const Node& object, const Node& patch) {
+  TRY_ASSIGN(const auto resource, resource_of(object.at({"apiVersion"}).as_string(), object.at({"kind"}).as_string()));
+  kube::WriteOptions options;
+  options.manager = kManager;
+  auto done = client_.merge_patch(resource, object.at({"metadata", "namespace"}).as_string(),
+                                  object.at({"metadata", "name"}).as_string(), patch, options, limits_);
+  if (!done) return std::unexpected(std::move(done).error());
+  return {};
+}
+
+// What a manager applies no more is gone, unless others own it too (server-side apply).
+ApiResult<void> Cluster::release_status(const Node& object, std::string_view manager) {
+  TRY_ASSIGN(const auto resource, resource_of(object.at({"apiVersion"}).as_string(), object.at({"kind"}).as_string()));
+  Node nothing = Node::mapping();
+  for (const char* key : {"apiVersion", "kind"}) nothing.set(key, object.at({key}));
+  nothing["metadata"].set("name", object.at({"metadata", "name"}));
+  kube::ApplyOptions options;
+  options.manager = manager;
+  options.force = true;
+  options.subresource = "status";
+  auto done = client_.apply(resource, nothing, options, limits_);
+  if (!done) return std::unexpected(std::move(done).error());
+  return {};
+}
+
 ApiResult<void> Cluster::remove(const Node& object, bool foreground) {
   TRY_ASSIGN(const auto resource, resource_of(object.at({"apiVersion"}).as_string(), object.at({"kind"}).as_string()));
   kube::DeleteOptions options;

@@ -26,6 +26,10 @@ class Cluster {
                                                     std::string_view ns, std::string_view name);
   // Server-side apply; takes fields from others, and tells nobody what is not in the server's schema (it is an error).
   [[nodiscard]] kube::ApiResult<objects::Node> apply(const objects::Node& object, bool dry_run);
+  // RFC 7396.
+  [[nodiscard]] kube::ApiResult<void> patch(const objects::Node& object, const objects::Node& patch);
+  // Takes away what `manager` has applied to the object's status, and nothing of others.
+  [[nodiscard]] kube::ApiResult<void> release_status(const objects::Node& object, std::string_view manager);
   // Not there is fine. `foreground`: it is gone only when what it made is.
   [[nodiscard]] kube::ApiResult<void> remove(const objects::Node& object, bool foreground = false);
   [[nodiscard]] kube::ApiResult<std::vector<objects::Node>> list(std::string_view api_version, std::string_view kind,

@@ -52,6 +52,7 @@ class Installer {
   std::vector<std::string> troubles_of_pods(const objects::Node& workload);
   base::Status clean_nodes(const Settings& settings);
   base::Status clean_node(const objects::Node& pod, base::Instant until);
+  base::Status forget_nodes();
   base::Status remove_one(const objects::Node& object);
   base::Status wait_gone(const objects::Node& object, base::Nanos limit);
   // Until `done` says so; kTimeout. Errors of the server meanwhile are waited out.

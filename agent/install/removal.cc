@@ -6,6 +6,7 @@
 #include "agent/install/installer.h"
 #include "agent/install/readiness.h"
 #include "agent/install/render.h"
+#include "agent/nodes/capture.h"
 
 namespace weft::install {
 namespace {
@@ -95,6 +96,25 @@ base::Status Installer::clean_nodes(const Settings& settings) {
                     "reboot removes the hooks as well)");
 }
 
+// After control is gone, which would write them again: a node that nobody says anything of any more must not keep pods out.
+base::Status Installer::forget_nodes() {
+  const auto nodes = cluster_.list("v1", "Node", "", "");
+  if (!nodes) return std::unexpected(nodes.error());
+  for (const Node& node : *nodes) {
+    const nodes::NodeFact fact = nodes::node_fact(node);
+    if (fact.tainted()) {
+      auto done = cluster_.patch(node, nodes::taints_patch(fact, nodes::TaintChange::kRemove));
+      if (!done && !done.error().not_found()) return std::unexpected(done.error());
+      say_(fmt::format("node {}: taint {} removed", fact.name, nodes::kTaint));
+    }
+    if (fact.status.empty()) continue;
+    auto done = cluster_.release_status(node, nodes::kManager);
+    if (!done && !done.error().not_found()) return std::unexpected(done.error());
+    say_(fmt::format("node {}: condition {} removed", fact.name, nodes::kCondition));
+  }
+  return {};
+}
+
 base::Status Installer::remove(const Settings& settings, const Removal& removal) {
   const auto objects = render(settings);
   const auto ns = cluster_.read("v1", "Namespace", "", "weft-system");
@@ -110,6 +130,7 @@ base::Status Installer::remove(const Settings& settings, const Removal& removal)
   for (const Node& object : objects | std::views::reverse) {
     if (!is_kept(object) || removal.purge) TRY(remove_one(object));
   }
+  TRY(forget_nodes());
   if (!removal.purge)
     say_("definitions of Istio's kinds and namespace istio-system are kept, with the objects in them (--purge removes "
          "them)");

@@ -43,6 +43,9 @@ Values values_of(const Settings& settings) {
           {"CLUSTER", Node::string(settings.cluster)},
           {"CERTIFICATE_LIFETIME", Node::string(settings.certificate_lifetime)},
           {"LOG_LEVEL", Node::string(settings.log_level)},
+          {"CNI_FAIL_OPEN", settings.cni_fail_mode == "open" ? Node::string("--cni-fail-open") : Node()},
+          {"NODE_TAINT", Node::string(settings.node_taint)},
+          {"NODE_TAINT_RIGHT", settings.node_taint == "off" ? Node() : Node::string("nodes")},
           {"SAME_NODE_MTLS", settings.same_node_mtls ? Node::string("--same-node-mtls") : Node()}};
 }
 

@@ -70,6 +70,14 @@ base::Status set_log_level(Settings& settings, const std::string& value) {
   return one_of(value, "trace|debug|info|warn|error|off", &Settings::log_level, settings);
 }
 
+base::Status set_fail_mode(Settings& settings, const std::string& value) {
+  return one_of(value, "closed|open", &Settings::cni_fail_mode, settings);
+}
+
+base::Status set_node_taint(Settings& settings, const std::string& value) {
+  return one_of(value, "remove|manage|off", &Settings::node_taint, settings);
+}
+
 base::Status set_same_node(Settings& settings, const std::string& value) {
   if (value != "mtls" && value != "kernel") return invalid(fmt::format("\"{}\" is none of kernel, mtls", value));
   settings.same_node_mtls = value == "mtls";
@@ -115,6 +123,10 @@ constexpr std::array kKeys = {
     SettingKey{"certificateLifetime", "of workloads: 2m, 24h", set_text<&Settings::certificate_lifetime>,
                show_text<&Settings::certificate_lifetime>},
     SettingKey{"sameNode", "how pods of one node are told apart: kernel, or mtls", set_same_node, show_same_node},
+    SettingKey{"cni.failMode", "new pods while a node's agent cannot be asked: closed (they wait), or open (outside the mesh)",
+               set_fail_mode, show_text<&Settings::cni_fail_mode>},
+    SettingKey{"nodeTaint", "weft.mesh/agent-not-ready of nodes: remove, manage (also put back), or off", set_node_taint,
+               show_text<&Settings::node_taint>},
     SettingKey{"logLevel", "trace, debug, info, warn, error or off", set_log_level, show_text<&Settings::log_level>},
 };
 

@@ -21,6 +21,8 @@ struct Settings {
   std::string trust_domain = "cluster.local", cluster = "Kubernetes";
   std::string certificate_lifetime = "24h";
   bool same_node_mtls = false;
+  std::string cni_fail_mode = "closed";  // what becomes of new pods while a node's agent cannot be asked
+  std::string node_taint = "remove";     // of weft.mesh/agent-not-ready: see agent/nodes/capture.h
   std::string log_level = "info";
   std::string version;  // of weft, for labels; not to be set
 };

@@ -9,6 +9,7 @@ namespace {
 
 constexpr const char* kNetns = "weft.mesh/netns";
 constexpr const char* kCaptured = "weft.mesh/captured";
+constexpr const char* kArmed = "weft.mesh/armed-in-boot";
 constexpr const char* kRedirection = "ambient.istio.io/redirection";
 
 std::string annotation(const objects::Pod& pod, const char* key) {
@@ -109,7 +110,7 @@ void Pods::refresh(const Store& store, const StateOptions& options) {
       policies_.count(*pod, policy_of_namespace(key.ns), enrolled && is_captured(*pod));
     if (!judged.local) continue;
     node_pods_.push_back({key.ns, key.name, pod->meta.uid, enrolled, annotation(*pod, kRedirection),
-                          annotation(*pod, kCaptured)});
+                          annotation(*pod, kCaptured), annotation(*pod, kArmed)});
     const SandboxFact* const fact = store.find_sandbox(*pod);
     // A new sandbox has its addresses before the kubelet has written them into the pod's status.
     const bool has_newer = fact != nullptr && !fact->addresses.empty();

@@ -48,6 +48,7 @@ struct NodePod {
   std::string ns, name, uid;
   bool enrolled = false;
   std::string redirection, captured;  // annotations ambient.istio.io/redirection and weft.mesh/captured
+  std::string armed;                  // annotation weft.mesh/armed-in-boot, of agents' own pods
   auto operator<=>(const NodePod&) const = default;
 };
 

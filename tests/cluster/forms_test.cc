@@ -1,5 +1,4 @@
-// The other forms of the cluster: hybrid cgroups with kube-proxy on iptables, dual stack; and ends of
-// half-made ones.
+// Other forms of the cluster: dual stack (hybrid cgroups: hybrid_test.cc); and ends of half-made ones.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -57,22 +56,6 @@ bool answers(const KubeLab& lab, const std::string& host) {
         return lab.exec("default", "client", {"curl", "-sf", "-m", "5", "http://" + host}).ok();
       },
       seconds(20));
-}
-
-TEST(ClusterFormsTest, hybrid_cgroups_limit_memory_in_v1_and_name_the_same_pod_in_v2) {
-  const KubeLab lab("hybrid", {"--cgroup", "hybrid", "--proxy-mode", "iptables"});
-  ASSERT_EQ(lab.trouble(), "");
-  ASSERT_NO_FATAL_FAILURE(apply_pair(lab));
-  EXPECT_TRUE(answers(lab, "server")) << lab.kubectl({"get", "pods", "-A", "-o", "wide"}).out;
-  const std::string uid = lab.get("default", "pod", "server")["metadata"]["uid"];
-  const Answer limit = lab.in("node1", {"sh", "-c",
-                                        "cat /sys/fs/cgroup/memory/kubepods/*/pod" + uid +
-                                            "/memory.limit_in_bytes /sys/fs/cgroup/memory/kubepods/pod" +
-                                            uid + "/memory.limit_in_bytes 2>/dev/null"});
-  EXPECT_EQ(limit.out, "67108864\n") << limit.err;
-  const Answer unified = lab.in("node1", {"find", "/sys/fs/cgroup/unified/kubepods", "-name", "pod" + uid});
-  EXPECT_NE(unified.out, "");
-  EXPECT_NE(lab.in("node1", {"iptables-save", "-t", "nat"}).out.find("KUBE-SVC-"), std::string::npos);
 }
 
 TEST(ClusterFormsTest, pods_and_services_of_a_dual_stack_cluster_answer_in_both_families) {

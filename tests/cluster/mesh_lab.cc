@@ -97,6 +97,22 @@ spec:
 )";
 }
 
+std::string capture_condition(const KubeLab& lab, const std::string& node) {
+  const auto object = lab.get("", "node", node);
+  if (object.is_null()) return "";
+  for (const auto& one : object["status"]["conditions"])
+    if (one["type"] == "weft.mesh/CaptureReady")
+      return one["status"].get<std::string>() + " " + one["reason"].get<std::string>();
+  return "";
+}
+
+bool has_startup_taint(const KubeLab& lab, const std::string& node) {
+  const auto object = lab.get("", "node", node);
+  if (object.is_null() || !object["spec"].contains("taints")) return false;
+  return std::ranges::any_of(object["spec"]["taints"],
+                             [](const auto& taint) { return taint["key"] == "weft.mesh/agent-not-ready"; });
+}
+
 UserShell::UserShell(const KubeLab& lab) : lab_(lab) {
   std::filesystem::create_directory(dir_ / "bin");
   std::filesystem::create_symlink(weftctl(), dir_ / "bin/istioctl");
@@ -119,7 +135,8 @@ std::unique_ptr<UserShell> MeshTest::user_;
 
 void MeshTest::bring_up(const std::string& name, const KubeLab::Words& options) {
   if (lab_) return;
-  lab_ = std::make_unique<KubeLab>(name, options);
+  const char* wanted = std::getenv("WEFT_CLUSTER");
+  lab_ = std::make_unique<KubeLab>(wanted ? wanted : name, options);
   ASSERT_EQ(lab_->trouble(), "");
   user_ = std::make_unique<UserShell>(*lab_);
 }
@@ -278,6 +295,14 @@ std::string MeshTest::annotation(const std::string& ns, const std::string& pod, 
   const auto object = lab_->get(ns, "pod", pod);
   if (object.is_null() || !object["metadata"].contains("annotations")) return "";
   return object["metadata"]["annotations"].value(name, "");
+}
+
+std::string MeshTest::capture_condition(const std::string& node) {
+  return test::capture_condition(*lab_, node);
+}
+
+bool MeshTest::has_startup_taint(const std::string& node) {
+  return test::has_startup_taint(*lab_, node);
 }
 
 bool MeshTest::is_captured(const std::string& ns, const std::string& pod) {

@@ -1,6 +1,6 @@
 #pragma once
 // A test cluster with weft in it, put there by the seed application's own commands; one for all tests of a
-// program, brought up by the first that asks, taken down after the last.
+// program, brought up by the first that asks, taken down after the last. Its name is "seed", or WEFT_CLUSTER.
 #include <gtest/gtest.h>
 #include <sys/types.h>
 
@@ -34,6 +34,10 @@ struct WebReply {
 // "/proc/PID" of the processes of this machine, nodes being namespaces of it, that run that program in that pod.
 [[nodiscard]] std::vector<std::string> processes_in(const std::string& pod_uid, const std::string& program);
 [[nodiscard]] std::string namespace_manifest(const std::string& name, const std::string& labels = "");
+
+// "True ProgramsAttached": condition weft.mesh/CaptureReady of the node; empty: it has none.
+[[nodiscard]] std::string capture_condition(const KubeLab& lab, const std::string& node);
+[[nodiscard]] bool has_startup_taint(const KubeLab& lab, const std::string& node);
 
 // A shell of somebody beyond the cluster: `istioctl` (weftctl under that name) and the real kubectl are on
 // its PATH, the seed's four files in its folder, and what one line exports the next one has.
@@ -89,6 +93,8 @@ class MeshTest : public testing::Test {
                      const std::string& ns = "mesh");
   static void remove_policy(const std::string& kind, const std::string& name, const std::string& ns = "mesh");
   static void apply(const std::string& manifest);
+  static std::string capture_condition(const std::string& node);
+  static bool has_startup_taint(const std::string& node);
 
   // Sum of the series of that name with all of these labels (label="value"), of the node's proxy.
   static uint64_t metric(const std::string& node, const std::string& name,

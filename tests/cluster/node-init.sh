@@ -19,7 +19,8 @@ mount -t sysfs sysfs /sys # of this network namespace
 mount -t bpf bpf /sys/fs/bpf
 
 # Pure v2: only cgroup2, as on the machines of users; daemons in a leaf, since a group that hands controllers down holds
-# no process. Hybrid: the v1 controllers beside an empty v2 tree. Made in this cgroup namespace: runc sees them rootless.
+# no process. Hybrid: the v1 controllers beside a v2 tree without any; daemons in a leaf of that too, as systemd has them,
+# or kubelet would be told from nobody. Made in this cgroup namespace: runc sees them rootless.
 if [[ $CGROUP == v2 ]]; then
   mount -t cgroup2 cgroup2 /sys/fs/cgroup
   mkdir -p /sys/fs/cgroup/system
@@ -35,6 +36,8 @@ else
     mkdir "/sys/fs/cgroup/$dir"
     mount -t "${kind[@]}" cgroup "/sys/fs/cgroup/$dir"
   done </proc/self/cgroup
+  mkdir -p /sys/fs/cgroup/unified/system
+  echo 0 >/sys/fs/cgroup/unified/system/cgroup.procs
 fi
 
 # The machine stays clean: what a node writes there lands in its folder, and outlives a power cut as a disk does.
@@ -48,7 +51,7 @@ for dir in containerd kubelet; do # plain folders: containerd makes overlays in 
 done
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs tmpfs /tmp
-mkdir -p /run/netns /run/lock /etc/cni/net.d /opt/cni/bin /opt/weft /etc/kubernetes /etc/containerd
+mkdir -p /run/netns /run/lock /etc/cni/net.d /opt/cni/bin /opt/weft /etc/kubernetes/manifests /etc/containerd
 mount --bind "$KUBE_HOME" /opt/weft
 [[ -e /opt/cni/bin/bridge ]] || cp /usr/lib/cni/{bridge,host-local,loopback,portmap} /opt/cni/bin/
 cp "$box"/kubernetes/* /etc/kubernetes/

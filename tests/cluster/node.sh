@@ -100,6 +100,7 @@ address: "$([[ $DUAL_STACK -eq 1 ]] && echo '::' || node_address "$1")"
 clusterDNS: [10.96.0.10]
 clusterDomain: cluster.local
 resolvConf: /etc/resolv.conf
+staticPodPath: /etc/kubernetes/manifests
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: /etc/kubernetes/ca.crt}}
 authorization: {mode: Webhook}
 tlsCertFile: /etc/kubernetes/kubelet.crt

@@ -179,15 +179,37 @@ TEST_F(Service, refusals_are_opaque_to_the_caller_and_counted_by_reason) {
   changed.pod_uid = "other";
   const std::vector<grpc::Answer> answers = {
       ask("", message(csr, cart_)), ask(spoilt, message(csr, cart_)), ask(token(changed), message(csr, cart_)),
-      ask(token(kAgent1), message(csr, "spiffe://cluster.local/ns/shop/sa/pay")),
       ask(token({"shop", "cart", "cart-1", "uid-cart-1", "node1"}), message(csr, "spiffe://cluster.local/ns/shop/sa/pay"))};
   for (const auto& answer : answers) {
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().code, grpc::Code::kUnauthenticated);
     EXPECT_EQ(answer.error().message, answers[0].error().message);
   }
-  for (const Reason reason : {Reason::kNoToken, Reason::kCallerChanged, Reason::kNotOnNode, Reason::kNotTrusted})
+  for (const Reason reason : {Reason::kNoToken, Reason::kCallerChanged, Reason::kNotTrusted})
     EXPECT_EQ(service_->refusals().of(reason), 1u) << name_of(reason);
+  EXPECT_EQ(service_->issued(), 0u);
+}
+
+TEST_F(Service, who_asks_for_a_pod_that_was_not_seen_yet_shall_come_again_and_does_not_learn_whether_it_is_elsewhere) {
+  const std::string csr = test::make_csr(*key_);
+  auto unseen = kAgent1;
+  unseen.pod = "weft-agent-to-come";
+  const std::vector<grpc::Answer> answers = {
+      ask(token(kAgent1), message(csr, "spiffe://cluster.local/ns/shop/sa/pay")),      // on another node
+      ask(token(kAgent1), message(csr, "spiffe://cluster.local/ns/shop/sa/nobody")),  // nowhere
+      ask(token(unseen), message(csr, cart_))};
+  for (const auto& answer : answers) {
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, grpc::Code::kUnavailable);
+    EXPECT_EQ(answer.error().message, answers[0].error().message);
+  }
+  EXPECT_EQ(service_->refusals().of(Reason::kNotOnNode), 2u);
+  EXPECT_EQ(service_->refusals().of(Reason::kCallerUnknown), 1u);
+  // Whose token is not proven learns nothing, whatever he asks for.
+  std::string spoilt = token(kAgent1);
+  spoilt[spoilt.size() / 2] ^= 1;
+  EXPECT_EQ(ask(spoilt, message(csr, "spiffe://cluster.local/ns/shop/sa/nobody")).error().code,
+            grpc::Code::kUnauthenticated);
   EXPECT_EQ(service_->issued(), 0u);
 }
 

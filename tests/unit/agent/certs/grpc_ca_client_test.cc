@@ -108,6 +108,18 @@ TEST_F(GrpcCaClientTest, a_refusal_keeps_its_code) {
   EXPECT_NE(got.error().what.find("UNAUTHENTICATED"), std::string::npos);
 }
 
+TEST_F(GrpcCaClientTest, come_again_soon_is_told_from_a_ca_that_is_away) {
+  answer = std::unexpected(grpc::Failure{grpc::Code::kUnavailable, "no such pod was seen yet"});
+  const auto got = GrpcCaClient(options()).request(ask());
+  ASSERT_FALSE(got.has_value());
+  EXPECT_EQ(got.error().kind, base::ErrorKind::kNotFound);
+  auto nowhere = options();
+  nowhere.endpoint = "127.0.0.1:1";
+  const auto away = GrpcCaClient(nowhere).request(ask());
+  ASSERT_FALSE(away.has_value());
+  EXPECT_NE(away.error().kind, base::ErrorKind::kNotFound);
+}
+
 TEST_F(GrpcCaClientTest, who_does_not_prove_to_be_the_ca_gets_no_token) {
   auto other = ask();
   other.roots = *Roots::parse(stranger.pem());

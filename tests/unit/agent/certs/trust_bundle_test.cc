@@ -53,6 +53,24 @@ TEST_F(TrustBundleTest, a_root_is_added_and_the_old_one_taken_away_without_a_res
   EXPECT_EQ(file.roots()->count(), 1u);
 }
 
+TEST_F(TrustBundleTest, a_file_that_comes_a_moment_after_us_is_no_refusal_and_one_that_does_not_come_is) {
+  const base::Result<std::string> none = base::fail(base::ErrorKind::kNotFound, "not there");
+  TrustBundle late{TrustBundle::Source::kFile, clock};
+  EXPECT_FALSE(late.look_at_file(none));
+  EXPECT_FALSE(late.look_at_file(none));
+  EXPECT_EQ(late.counters().refused, 0u);
+  EXPECT_NE(late.problem(), "");
+  EXPECT_TRUE(late.look_at_file(old_root.pem()));
+  EXPECT_EQ(late.problem(), "");
+  TrustBundle never{TrustBundle::Source::kFile, clock};
+  EXPECT_FALSE(never.look_at_file(none));
+  clock.advance(TrustBundle::kArrives);
+  EXPECT_FALSE(never.look_at_file(none));
+  EXPECT_EQ(never.counters().refused, 1u);
+  EXPECT_FALSE(never.look_at_file(none));
+  EXPECT_EQ(never.counters().refused, 1u);
+}
+
 TEST_F(TrustBundleTest,
        an_empty_a_broken_and_a_missing_file_are_refused_once_each_and_the_last_good_one_stays) {
   file.look_at_file(old_root.pem());

@@ -55,6 +55,25 @@ TEST_F(AnnouncerTest, enabled_is_written_after_the_proof_and_once_only) {
   EXPECT_TRUE(door_.events[0].starts_with("MeshCaptured"));
 }
 
+TEST_F(AnnouncerTest, the_agents_own_pod_says_in_which_boot_it_is_armed_and_no_more_once_it_is_not) {
+  Announcer announcer(clock_, "boot-1", door_, "weft-system/weft-agent-x");
+  const auto tell = [&] {
+    announcer.update({{"weft-system", "weft-agent-x", "u9", false, door_.shown["u9"]}, {"dev", "web", "u1", false, {}}}, {});
+  };
+  door_.shown["u9"].armed = "boot-0";
+  tell();
+  EXPECT_EQ(door_.shown["u9"].armed, "") << "of the boot before this one";
+  announcer.set_armed(true);
+  tell();
+  tell();
+  EXPECT_EQ(door_.shown["u9"], (Announcement{"", "", "boot-1"}));
+  EXPECT_FALSE(door_.shown.contains("u1"));
+  EXPECT_EQ(door_.writes, 2);
+  announcer.set_armed(false);
+  tell();
+  EXPECT_EQ(door_.shown["u9"].armed, "");
+}
+
 TEST_F(AnnouncerTest, a_failed_self_test_withdraws_it_and_says_why_once) {
   update({captured()});
   update({gap(Gap::kSelfTest, "nobody answers")});

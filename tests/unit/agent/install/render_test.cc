@@ -79,7 +79,7 @@ TEST(Render, there_is_no_webhook_and_no_secret) {
 TEST(Render, a_setting_reaches_the_objects_it_is_about_and_no_other) {
   Settings settings = plain_settings();
   for (const char* assignment : {"proxy.image=weft.local/proxy:2", "gateway.replicas=3", "gateway.nodePorts.http2=30080",
-                                 "sameNode=mtls", "trustDomain=example.org", "imagePullPolicy=Never"})
+                                 "cni.failMode=open", "nodeTaint=manage", "sameNode=mtls", "trustDomain=example.org", "imagePullPolicy=Never"})
     ASSERT_TRUE(apply_setting(settings, assignment)) << assignment;
   const auto objects = rendered(settings);
   const Node& agent = container_of(find(objects, "DaemonSet", "weft-agent"));
@@ -87,13 +87,16 @@ TEST(Render, a_setting_reaches_the_objects_it_is_about_and_no_other) {
   EXPECT_EQ(agent.at({"imagePullPolicy"}).as_string(), "Never");
   EXPECT_TRUE(has_argument(agent, "--same-node-mtls", ""));
   EXPECT_TRUE(has_argument(agent, "--trust-domain", "example.org"));
+  EXPECT_TRUE(has_argument(agent, "--cni-fail-open", ""));
+  EXPECT_TRUE(has_argument(container_of(find(objects, "Deployment", "weft-control")), "--node-taint", "manage"));
   EXPECT_EQ(container_of(find(objects, "DaemonSet", "weft-proxy")).at({"image"}).as_string(), "weft.local/proxy:2");
   const Node& gateway = find(objects, "Deployment", "istio-ingressgateway");
   EXPECT_EQ(gateway.at({"spec", "replicas"}).as_int(), 3);
   EXPECT_EQ(container_of(gateway, 1).at({"image"}).as_string(), "weft/weft:1.2.3");
   for (const Node& port : find(objects, "Service", "istio-ingressgateway").at({"spec", "ports"}).items())
     EXPECT_EQ(port.at({"nodePort"}).as_int(), port.at({"name"}).as_string() == "http2" ? 30080 : 0);
-  EXPECT_FALSE(has_argument(container_of(find(rendered(), "DaemonSet", "weft-agent")), "--same-node-mtls", ""));
+  for (const char* flag : {"--same-node-mtls", "--cni-fail-open"})
+    EXPECT_FALSE(has_argument(container_of(find(rendered(), "DaemonSet", "weft-agent")), flag, ""));
 }
 
 // Reference httpgo.md 3: what people have in scripts.

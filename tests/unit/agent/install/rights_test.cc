@@ -104,7 +104,7 @@ void add_rules(const Node& role, Grants& grants) {
     for (const Node& group : rule.at({"apiGroups"}).items())
       for (const Node& resource : rule.at({"resources"}).items())
         grants[role.at({"metadata", "namespace"}).as_string() + "|" + group.as_string() + "|" + resource.as_string() +
-               "|" + names] = words(rule.at({"verbs"}));
+               "|" + names].merge(words(rule.at({"verbs"})));
   }
 }
 
@@ -155,6 +155,8 @@ TEST(Rights, control_writes_statuses_and_the_objects_that_have_a_name) {
   const auto objects = read_again(rendered_yaml(plain_settings()));
   const Words own{"create", "get", "patch"};
   const Grants wanted = {{"|authentication.k8s.io|tokenreviews|", {"create"}},
+                         {"||nodes|", {"get", "list", "patch", "watch"}},
+                         {"||nodes/status|", {"patch"}},
                          {"|networking.istio.io|destinationrules/status|", {"patch"}},
                          {"|networking.istio.io|gateways/status|", {"patch"}},
                          {"|networking.istio.io|virtualservices/status|", {"patch"}},
@@ -167,6 +169,14 @@ TEST(Rights, control_writes_statuses_and_the_objects_that_have_a_name) {
                          {"weft-system|coordination.k8s.io|leases|", {"create"}},
                          {"istio-system||configmaps|weft-ca-root", own}};
   EXPECT_EQ(grants_of(objects, "weft-control"), with(with(reading(), kEvents), wanted));
+}
+
+TEST(Rights, control_changes_no_node_where_taints_are_left_alone) {
+  Settings settings = plain_settings();
+  ASSERT_TRUE(apply_setting(settings, "nodeTaint=off"));
+  const Grants grants = grants_of(read_again(rendered_yaml(settings)), "weft-control");
+  EXPECT_EQ(grants.at("||nodes|"), (Words{"get", "list", "watch"}));
+  EXPECT_EQ(grants.at("||nodes/status|"), (Words{"patch"}));
 }
 
 TEST(Rights, the_gateway_only_reads_and_the_proxy_has_none) {
