@@ -20,10 +20,16 @@ bool is_ours(const Node& taint) {
 // Of several (an upgrade, a pod that does not end) the one that says the most.
 const AgentFact* best_of(const std::vector<AgentFact>& agents, const std::string& boot_id) {
   const AgentFact* best = nullptr;
-  const auto weight = [&](const AgentFact& one) { return (one.running ? 2 : 0) + (one.armed == boot_id ? 1 : 0); };
+  const auto weight = [&](const AgentFact& one) {
+    return (one.running ? 2 : 0) + (one.armed == boot_id ? 1 : 0);
+  };
   for (const AgentFact& one : agents)
     if (best == nullptr || weight(one) > weight(*best)) best = &one;
   return best;
+}
+
+bool says_ready_in_this_boot(const NodeFact& node) {
+  return node.status == "True" && !node.boot_id.empty() && node.message.contains(node.boot_id);
 }
 
 }  // namespace
@@ -72,20 +78,32 @@ Verdict judge(const NodeFact& node, const std::vector<AgentFact>& agents) {
   const AgentFact* const agent = best_of(agents, node.boot_id);
   if (agent == nullptr)
     return not_ready("NoAgent",
-                     "no pod of DaemonSet weft-system/weft-agent is on this node: pods of the mesh wait at their start, or "
-                     "start outside it where weft-cni was never installed; see kubectl describe ds -n weft-system weft-agent");
+                     "no pod of DaemonSet weft-system/weft-agent is on this node: pods of the mesh wait at "
+                     "their start, or "
+                     "start outside it where weft-cni was never installed; see kubectl describe ds -n "
+                     "weft-system weft-agent");
   const std::string see = fmt::format("; see kubectl logs -n weft-system {}", agent->pod);
   if (!agent->armed.empty() && agent->armed != node.boot_id)
-    return not_ready("NotSinceBoot", "the node was booted anew and the agent's programs are not attached in this boot yet: "
-                                     "pods of the mesh wait at their start" + see);
+    return not_ready("NotSinceBoot",
+                     "the node was booted anew and the agent's programs are not attached in this boot yet: "
+                     "pods of the mesh wait at their start" +
+                         see);
   if (!agent->running)
-    return not_ready("AgentNotRunning", "the agent does not run: pods that run stay captured, pods of the mesh wait at their "
-                                        "start" + see);
+    return not_ready("AgentNotRunning",
+                     "the agent does not run: pods that run stay captured, pods of the mesh wait at their "
+                     "start" +
+                         see);
   if (agent->armed.empty())
-    return not_ready("NotArmed", "the agent runs, but has not attached its programs, not seen all objects yet, or is not "
-                                 "asked by the container runtime" + see);
-  return {.ready = true, .reason = "ProgramsAttached",
-          .message = "programs are attached in this boot, and every pod of the mesh that starts is captured or waits"};
+    return not_ready("NotArmed",
+                     "the agent runs, but has not attached its programs, not seen all objects yet, or is not "
+                     "asked by the container runtime" +
+                         see);
+  // The boot is in the message for the next control, which remembers nothing.
+  return {.ready = true,
+          .reason = "ProgramsAttached",
+          .message = fmt::format(
+              "programs are attached in boot {}, and every pod of the mesh that starts is captured or waits",
+              node.boot_id)};
 }
 
 const Verdict& NodeCapture::update(const NodeFact& node, const Verdict& now, base::Instant at) {
@@ -95,14 +113,13 @@ const Verdict& NodeCapture::update(const NodeFact& node, const Verdict& now, bas
     return said_ = now;
   }
   if (!gone_since_) gone_since_ = at;
-  // A control that has just begun believes the object as long as nothing speaks against it.
-  if (boot_.empty() && node.status == "True" && now.reason != "NotSinceBoot") boot_ = node.boot_id;
-  const bool changing = now.reason == "AgentNotRunning" || now.reason == "NoAgent" || now.reason == "NotArmed";
-  const bool was_ready = said_.ready || (said_.reason.empty() && node.status == "True");
-  if (was_ready && changing && boot_ == node.boot_id && at - *gone_since_ < kGrace) {
-    if (said_.reason.empty()) said_ = {.ready = true, .reason = node.reason, .message = node.message};
-    return said_;
+  // A control that has just begun goes on from what the one before it has written.
+  if (said_.reason.empty() && says_ready_in_this_boot(node)) {
+    said_ = {.ready = true, .reason = node.reason, .message = node.message};
+    boot_ = node.boot_id;
   }
+  const bool may_be_changing = now.reason != "NotSinceBoot";
+  if (said_.ready && may_be_changing && boot_ == node.boot_id && at - *gone_since_ < kGrace) return said_;
   return said_ = now;
 }
 

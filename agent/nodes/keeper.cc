@@ -46,7 +46,8 @@ class NodeKeeper::Sink final : public kube::ReflectorSink {
   const bool nodes_;
 };
 
-NodeKeeper::NodeKeeper(kube::Client& client, const base::Clock& clock, KeeperOptions options, std::function<bool()> leads)
+NodeKeeper::NodeKeeper(kube::Client& client, const base::Clock& clock, KeeperOptions options,
+                       std::function<bool()> leads)
     : client_(client), clock_(clock), options_(std::move(options)), leads_(std::move(leads)) {}
 
 NodeKeeper::~NodeKeeper() {

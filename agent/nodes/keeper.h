@@ -1,12 +1,13 @@
 #pragma once
 // Keeps the Node objects telling whether their node captures its pods.
 //
-// How control knows (decided 2026-11-30): a node's agent says on its own pod in which boot it is armed (annotation
-// weft.mesh/armed-in-boot, through pods/status, a right it has for its pods anyway); control's leader holds that against
-// the boot that the kubelet reports (Node .status.nodeInfo.bootID) and against the agent's container still running. So no
-// agent has a right over nodes, and what was said in another boot proves nothing. The leader writes the condition through
-// nodes/status and, unless told otherwise, the start-up taint through nodes. Replicas that do not lead know the same and
-// write nothing. Would change if: the API server could bind an agent's right to its own Node.
+// How control knows (decided 2026-11-30): a node's agent says on its own pod in which boot it is armed
+// (annotation weft.mesh/armed-in-boot, through pods/status, a right it has for its pods anyway); control's
+// leader holds that against the boot that the kubelet reports (Node .status.nodeInfo.bootID) and against the
+// agent's container still running. So no agent has a right over nodes, and what was said in another boot
+// proves nothing. The leader writes the condition through nodes/status and, unless told otherwise, the
+// start-up taint through nodes. Replicas that do not lead know the same and write nothing. Would change if:
+// the API server could bind an agent's right to its own Node.
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -35,8 +36,8 @@ struct KeeperCounters {
   std::atomic<uint64_t> failures{0};
 };
 
-// Owner: the control role. Two threads: the reflectors', and one that writes, one request at a time. stop() before the
-// client goes; a request under way ends by Client::stop().
+// Owner: the control role. Two threads: the reflectors', and one that writes, one request at a time. stop()
+// before the client goes; a request under way ends by Client::stop().
 class NodeKeeper {
  public:
   static base::Result<std::unique_ptr<NodeKeeper>> create(kube::Config config, kube::Client& client,
@@ -69,7 +70,8 @@ class NodeKeeper {
     TaintChange taint = TaintChange::kNone;
   };
 
-  NodeKeeper(kube::Client& client, const base::Clock& clock, KeeperOptions options, std::function<bool()> leads);
+  NodeKeeper(kube::Client& client, const base::Clock& clock, KeeperOptions options,
+             std::function<bool()> leads);
   void take_node(const objects::Node& node);
   void take_agent(const objects::Node& pod);
   void forget(bool node, const std::string& name);

@@ -93,7 +93,10 @@ const std::vector<std::string_view>& unread_fields(Kind kind) {
 }
 
 void reduce(Object& object) {
-  std::erase_if(object.meta.annotations, [](const auto& entry) { return !is_of_a_mesh(entry.first); });
+  // A static pod is known to its node by what this one says: its object is a mirror with a uid of its own.
+  constexpr std::string_view kMirror = "kubernetes.io/config.mirror";
+  std::erase_if(object.meta.annotations,
+                [&](const auto& entry) { return !is_of_a_mesh(entry.first) && entry.first != kMirror; });
   if (object.kind == Kind::kPod) {
     reduce_owners(object.meta);
     reduce_pod(static_cast<Pod&>(object));

@@ -8,8 +8,9 @@
 
 namespace weft::objects {
 
-// Leaves what the mesh reads: of annotations those of Istio's and weft's names; of a Pod neither what its containers
-// run nor how they are, but their ports and whether it is ready, and of its owners the one that controls it.
+// Leaves what the mesh reads: of annotations those of Istio's and weft's names, and the mark of a static pod; of a Pod
+// neither what its containers run nor how they are, but their ports and whether it is ready, and of its owners the one
+// that controls it.
 void reduce(Object& object);
 
 // Of what an API server hands out of that kind: the fields that are long, and that nobody reads or reduce() throws away.

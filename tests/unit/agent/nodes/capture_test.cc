@@ -14,16 +14,19 @@ Node read(const std::string& yaml) {
   return parse::read_yaml(yaml, "test").documents.at(0).root;
 }
 
-NodeFact node(const std::string& boot = "boot-2", const std::string& taints = "", const std::string& conditions = "") {
-  return node_fact(read("metadata: {name: n1, resourceVersion: '7', labels: {kubernetes.io/os: linux}}\nspec: {taints: [" +
-                        taints + "]}\nstatus: {nodeInfo: {bootID: " + boot + "}, conditions: [" + conditions + "]}\n"));
+NodeFact node(const std::string& boot = "boot-2", const std::string& taints = "",
+              const std::string& conditions = "") {
+  return node_fact(
+      read("metadata: {name: n1, resourceVersion: '7', labels: {kubernetes.io/os: linux}}\nspec: {taints: [" +
+           taints + "]}\nstatus: {nodeInfo: {bootID: " + boot + "}, conditions: [" + conditions + "]}\n"));
 }
 
 AgentFact agent(const std::string& armed, const std::string& state = "running: {startedAt: x}",
                 const std::string& more = "") {
   const std::string said = armed.empty() ? "" : "weft.mesh/armed-in-boot: " + armed;
   return agent_fact(read("metadata: {name: weft-agent-x, annotations: {" + said + "}" + more +
-                         "}\nspec: {nodeName: n1}\nstatus: {containerStatuses: [{name: weft-agent, state: {" + state + "}}]}\n"));
+                         "}\nspec: {nodeName: n1}\nstatus: {containerStatuses: [{name: weft-agent, state: {" +
+                         state + "}}]}\n"));
 }
 
 const std::string kOurTaint = "{key: weft.mesh/agent-not-ready, effect: NoSchedule}";
@@ -49,8 +52,10 @@ TEST(Judge, a_node_is_ready_when_its_running_agent_is_armed_in_the_boot_that_the
   EXPECT_EQ(judge(node(), {}).reason, "NoAgent");
   EXPECT_EQ(judge(node(), {agent("")}).reason, "NotArmed");
   EXPECT_EQ(judge(node(), {agent("boot-1")}).reason, "NotSinceBoot");
-  EXPECT_EQ(judge(node(), {agent("boot-2", "waiting: {reason: CrashLoopBackOff}")}).reason, "AgentNotRunning");
-  EXPECT_EQ(judge(node(), {agent("boot-2", "running: {}", ", deletionTimestamp: now")}).reason, "AgentNotRunning");
+  EXPECT_EQ(judge(node(), {agent("boot-2", "waiting: {reason: CrashLoopBackOff}")}).reason,
+            "AgentNotRunning");
+  EXPECT_EQ(judge(node(), {agent("boot-2", "running: {}", ", deletionTimestamp: now")}).reason,
+            "AgentNotRunning");
 }
 
 TEST(Judge, of_two_agents_the_one_that_is_armed_counts) {
@@ -63,7 +68,8 @@ TEST(Judge, what_is_not_ready_says_what_to_look_at) {
     EXPECT_NE(judge(node(), agents).message.find("see kubectl"), std::string::npos);
 }
 
-TEST_F(Lifetime, a_node_that_was_booted_anew_is_not_ready_at_once_though_its_agents_pod_still_looks_as_before) {
+TEST_F(Lifetime,
+       a_node_that_was_booted_anew_is_not_ready_at_once_though_its_agents_pod_still_looks_as_before) {
   EXPECT_EQ(at(0, node("boot-1"), {agent("boot-1")}), "ProgramsAttached");
   EXPECT_EQ(at(1, node("boot-2"), {agent("boot-1")}), "NotSinceBoot");
   EXPECT_EQ(taint(TaintMode::kManage), TaintChange::kAdd);
@@ -96,21 +102,32 @@ TEST_F(Lifetime, a_node_without_agent_from_the_first_moment_on_is_not_ready_and_
 }
 
 TEST_F(Lifetime, a_control_that_starts_while_an_agent_is_replaced_goes_on_from_what_the_object_says) {
-  const std::string said = "{type: weft.mesh/CaptureReady, status: 'True', reason: ProgramsAttached, message: m}";
+  const std::string said =
+      "{type: weft.mesh/CaptureReady, status: 'True', reason: ProgramsAttached, message: in boot-2}";
   EXPECT_EQ(at(0, node("boot-2", "", said), {}), "ProgramsAttached");
   EXPECT_EQ(at(14, node("boot-2", "", said), {}), "ProgramsAttached");
   EXPECT_EQ(at(15, node("boot-2", "", said), {}), "NoAgent");
   NodeCapture other;
-  EXPECT_EQ(other.update(node("boot-2", "", said), judge(node("boot-2"), {agent("boot-1")}), {}).reason, "NotSinceBoot");
+  EXPECT_EQ(other.update(node("boot-2", "", said), judge(node("boot-2"), {agent("boot-1")}), {}).reason,
+            "NotSinceBoot");
+}
+
+TEST_F(Lifetime, a_control_that_starts_after_a_boot_does_not_believe_what_was_said_before_it) {
+  const std::string said =
+      "{type: weft.mesh/CaptureReady, status: 'True', reason: ProgramsAttached, message: in boot-1}";
+  EXPECT_EQ(at(0, node("boot-2", "", said), {}), "NoAgent");
+  EXPECT_EQ(taint(TaintMode::kManage), TaintChange::kAdd) << "nobody was ready in this boot";
 }
 
 TEST(Patches, a_condition_keeps_the_time_of_its_transition_while_its_status_stays) {
   const std::string said =
-      "{type: Ready, status: 'True'}, {type: weft.mesh/CaptureReady, status: 'False', reason: NoAgent, message: m, "
+      "{type: Ready, status: 'True'}, {type: weft.mesh/CaptureReady, status: 'False', reason: NoAgent, "
+      "message: m, "
       "lastTransitionTime: '2026-11-30T00:00:00Z'}";
   const auto condition = [&](bool ready) {
     const Node patch = condition_patch(node("b", "", said), {ready, "Why", "how"}, "2026-11-30T01:00:00Z");
-    EXPECT_EQ(patch.at({"status", "conditions"}).items().size(), 1u) << "those of others are not ours to apply";
+    EXPECT_EQ(patch.at({"status", "conditions"}).items().size(), 1u)
+        << "those of others are not ours to apply";
     return patch.at({"status", "conditions"}).items().at(0);
   };
   EXPECT_EQ(condition(false).at({"lastTransitionTime"}).as_string(), "2026-11-30T00:00:00Z");

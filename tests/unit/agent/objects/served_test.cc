@@ -103,6 +103,16 @@ TEST(Served, fields_that_nobody_reads_make_no_difference) {
   }
 }
 
+TEST(Served, the_mark_of_a_static_pod_is_kept_since_its_node_knows_it_by_nothing_else) {
+  Node root = fixture("pod");
+  root["metadata"]["annotations"].set("kubernetes.io/config.mirror", Node::string("20d1e3b7cc5bcaac7f38280de9ce2f05"));
+  root["metadata"]["annotations"].set("kubernetes.io/config.seen", Node::string("2026-11-30T14:17:04Z"));
+  const auto pod = as<Pod>(decode_served(root, Kind::kPod, "v1").object);
+  ASSERT_TRUE(pod);
+  EXPECT_EQ(pod->meta.annotations.at("kubernetes.io/config.mirror"), "20d1e3b7cc5bcaac7f38280de9ce2f05");
+  EXPECT_FALSE(pod->meta.annotations.contains("kubernetes.io/config.seen"));
+}
+
 TEST(Served, services_slices_namespaces_and_nodes_are_taken) {
   const auto service = decode_fixture<Service>("service");
   ASSERT_TRUE(service);
