@@ -118,16 +118,18 @@ const SandboxFact* Store::find_sandbox(const objects::Pod& pod) const {
   const auto is_it = [&](const SandboxFact& fact) {
     return fact.ns == pod.meta.ns && fact.name == pod.meta.name;
   };
-  if (by_uid != sandboxes.end()) {
-    const bool nameless = by_uid->second.ns.empty() && by_uid->second.name.empty();
-    return nameless || is_it(by_uid->second) ? &by_uid->second : nullptr;
-  }
+  const auto is_nameless = [](const SandboxFact& fact) { return fact.ns.empty() && fact.name.empty(); };
+  if (by_uid != sandboxes.end())
+    return is_nameless(by_uid->second) || is_it(by_uid->second) ? &by_uid->second : nullptr;
   // The object of a static pod is a mirror with a uid of its own. Its word alone is not enough: whoever makes pods
-  // could name another's hash.
+  // could name another's hash. Either the runtime has told its names, or the kubelet runs it: only through pods/status,
+  // which who makes pods has no right to, does a pod get addresses, and a mirror of nothing is given none.
   const auto mirror = pod.meta.annotations.find("kubernetes.io/config.mirror");
   if (mirror == pod.meta.annotations.end()) return nullptr;
   const auto by_hash = sandboxes.find(mirror->second);
-  return by_hash != sandboxes.end() && is_it(by_hash->second) ? &by_hash->second : nullptr;
+  if (by_hash == sandboxes.end()) return nullptr;
+  const bool is_run = is_nameless(by_hash->second) && !pod.status.pod_ips.empty();
+  return is_run || is_it(by_hash->second) ? &by_hash->second : nullptr;
 }
 
 const objects::Namespace* Store::find_namespace(const std::string& name) const {

@@ -69,6 +69,12 @@ TEST_F(SandboxesTest, a_mirror_of_a_static_pod_is_believed_only_where_its_names_
   world_.state().set_sandboxes({{"hash", {"", "", "/run/netns/cni-1", {}}}});
   world_.look();
   EXPECT_EQ(world_.sandboxes()[1].netns, "") << "whose it is, nobody says";
+  // The kubelet writes addresses of what it runs, and of nothing else.
+  world_.put(a_pod("dev", "static-node-1",
+                   {.ip = "10.1.1.5", .node = "node-1", .annotations = {{"kubernetes.io/config.mirror", "hash"}}}));
+  world_.look();
+  EXPECT_EQ(world_.sandboxes()[0].netns, "") << "the liar has none";
+  EXPECT_EQ(world_.sandboxes()[1].netns, "/run/netns/cni-1");
 }
 
 TEST_F(SandboxesTest, a_pod_is_judged_by_name_and_uid_and_a_namespace_alone) {
