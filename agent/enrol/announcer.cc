@@ -90,8 +90,9 @@ void Announcer::tell_pre_mesh(const AnnouncedPod& pod, const PodStatus& status, 
     ++counters_.events;
     door_.tell(pod, {.reason = "PreMeshConnections",
                      .message = std::to_string(status.pre_mesh.open) +
-                                " connections were open before this pod was captured: they go on past the mesh until they "
-                                "end, the first of them " + status.pre_mesh.some.front()});
+                                " connections were open before this pod was captured: they go on past the "
+                                "mesh until they end, the first of them " +
+                                status.pre_mesh.some.front()});
   }
 }
 

@@ -55,7 +55,8 @@ class Enroller final : public publish::PublisherEvents {
   // Called in the loop's thread when some pod's status has changed.
   void on_change(std::function<void()> listener) { on_change_ = std::move(listener); }
 
-  // The hooks that all pods share were not all there for a while; `why` is a sentence of which, and that they are again.
+  // The hooks that all pods share were not all there for a while; `why` is a sentence of which, and that they
+  // are again.
   void doubt_all(const std::string& why);
 
   // Every packet of the pod ("ns/name") in the namespace at this path passes the hooks; proven or not.

@@ -1,5 +1,5 @@
-// What a node's proxy may hold (reference enrolment.md 6, row 15): a fixed number of connections, each within a fixed
-// bound of memory; whoever comes beyond it is reset and counted, and the neighbours are served on.
+// What a node's proxy may hold (reference enrolment.md 6, row 15): a fixed number of connections, each within
+// a fixed bound of memory; whoever comes beyond it is reset and counted, and the neighbours are served on.
 #include <algorithm>
 #include <chrono>
 #include <fstream>
@@ -16,7 +16,8 @@ using std::chrono::seconds;
 
 // main.cc: a connection counts as three descriptors, of those that the process may have.
 constexpr long kDescriptorsPerConnection = 3;
-// An idle connection in a proxy: relay, stream and what they stand in (2 KiB measured; userspace-proxy/README.md).
+// An idle connection in a proxy: relay, stream and what they stand in (2 KiB measured;
+// userspace-proxy/README.md).
 constexpr long kIdleKb = 4;
 // hbone/limits.h: bytes that wait for slow readers, of one peer alone; of all workers of a node.
 constexpr long kHeldKb = 128 * 1024;
@@ -26,7 +27,8 @@ class BoundsTest : public MeshTest {
   struct Proxy {
     pid_t pid = 0;
     long descriptors = 0, rss_kb = 0, peak_kb = 0;
-    // Of the node, and of one of its workers: connections are not moved from a worker that is full to one that is not.
+    // Of the node, and of one of its workers: connections are not moved from a worker that is full to one
+    // that is not.
     [[nodiscard]] long most() const { return descriptors / kDescriptorsPerConnection; }
     [[nodiscard]] long share() const { return most() / std::max(1U, std::thread::hardware_concurrency()); }
   };
@@ -107,8 +109,9 @@ TEST_F(BoundsTest, beyond_its_number_of_connections_a_proxy_resets_who_comes_and
   const json seen = idle.get();
   const Proxy full = proxy("node1"), full_beyond = proxy("node2");
   const long held = seen.value("timeout", 0), away = static_cast<long>(shed() - shed_before);
-  std::printf("of %d connections %ld were held and %ld reset; the proxies' memory: %ld -> %ld and %ld -> %ld KiB\n", asked,
-              held, away, before.rss_kb, full.peak_kb, beyond.rss_kb, full_beyond.peak_kb);
+  std::printf(
+      "of %d connections %ld were held and %ld reset; the proxies' memory: %ld -> %ld and %ld -> %ld KiB\n",
+      asked, held, away, before.rss_kb, full.peak_kb, beyond.rss_kb, full_beyond.peak_kb);
   EXPECT_LE(held, before.most()) << seen;
   EXPECT_GE(held, before.share() * 9 / 10) << seen;
   EXPECT_NEAR(static_cast<double>(held + away), asked, asked * 0.05) << "held or counted: " << seen;
@@ -128,7 +131,8 @@ TEST_F(BoundsTest, readers_that_do_not_read_cost_no_more_than_the_bound_of_their
   const json seen = slow.get();
   const Proxy source_now = proxy("node1"), destination_now = proxy("node2");
   std::printf("200 times 20 MB for nobody: %+ld KiB at the source, %+ld KiB at the destination; %s\n",
-              source_now.peak_kb - source.rss_kb, destination_now.peak_kb - destination.rss_kb, seen.dump().c_str());
+              source_now.peak_kb - source.rss_kb, destination_now.peak_kb - destination.rss_kb,
+              seen.dump().c_str());
   const long workers = std::max(1U, std::thread::hardware_concurrency());
   EXPECT_LT(source_now.peak_kb - source.rss_kb, workers * kHeldKb);
   EXPECT_LT(destination_now.peak_kb - destination.rss_kb, workers * kHeldKb);

@@ -1,5 +1,6 @@
-// Proof of capture (reference enrolment.md 6, row 5): whatever takes the programs of a pod away behind the agent's back
-// is noticed within ten seconds, said on the pod, and mended where it can be. And what a person with bpftool sees of it.
+// Proof of capture (reference enrolment.md 6, row 5): whatever takes the programs of a pod away behind the
+// agent's back is noticed within ten seconds, said on the pod, and mended where it can be. And what a person
+// with bpftool sees of it.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -54,8 +55,9 @@ class CaptureProofTest : public MeshTest {
   static std::future<std::string> watched(const std::string& pod, int duration) {
     return std::async(std::launch::async, [pod, duration] {
       return lab()
-          .kubectl({"get", "pod", pod, "-n", "proof", "--watch", "--request-timeout", std::to_string(duration) + "s",
-                    "-o", "jsonpath=[{.metadata.annotations.ambient\\.istio\\.io/redirection}]"})
+          .kubectl({"get", "pod", pod, "-n", "proof", "--watch", "--request-timeout",
+                    std::to_string(duration) + "s", "-o",
+                    "jsonpath=[{.metadata.annotations.ambient\\.istio\\.io/redirection}]"})
           .out;
     });
   }
@@ -65,7 +67,8 @@ class CaptureProofTest : public MeshTest {
   }
 };
 
-TEST_F(CaptureProofTest, a_pods_program_that_is_detached_is_put_back_and_the_capture_is_said_to_have_been_lost) {
+TEST_F(CaptureProofTest,
+       a_pods_program_that_is_detached_is_put_back_and_the_capture_is_said_to_have_been_lost) {
   const int64_t repaired = counter("repaired_link");
   auto seen = watched("one", 8);
   std::this_thread::sleep_for(seconds(1));
@@ -91,7 +94,8 @@ TEST_F(CaptureProofTest, a_hook_of_the_node_that_is_detached_is_put_back_and_eve
   std::this_thread::sleep_for(seconds(1));
   ASSERT_TRUE(node1("bpftool link detach pinned " + kPins + "/links/connect4").ok());
   EXPECT_TRUE(eventually([&] { return counter("hooks_repaired") == repaired + 1; }, kNoticed));
-  EXPECT_TRUE(eventually([] { return failures("three").find("Warning") == 0; }, kNoticed)) << failures("three");
+  EXPECT_TRUE(eventually([] { return failures("three").find("Warning") == 0; }, kNoticed))
+      << failures("three");
   const std::string states = seen.get();
   EXPECT_NE(states.find("[enabled][][enabled]"), std::string::npos) << states;
   EXPECT_TRUE(works("proof", "three", "far.mesh"));
@@ -100,7 +104,9 @@ TEST_F(CaptureProofTest, a_hook_of_the_node_that_is_detached_is_put_back_and_eve
 TEST_F(CaptureProofTest, what_cannot_be_put_back_is_said_by_pod_agent_and_metric_for_as_long_as_it_lasts) {
   const int64_t seconds_before = counter("uncaptured_pod_seconds_arming");
   // The agent is root without the right to pass by a file's mode.
-  ASSERT_TRUE(node1("chmod 0500 " + kPodLinks + " && bpftool link detach pinned " + kPodLinks + "/" + cookie("two")).ok());
+  ASSERT_TRUE(
+      node1("chmod 0500 " + kPodLinks + " && bpftool link detach pinned " + kPodLinks + "/" + cookie("two"))
+          .ok());
   EXPECT_TRUE(eventually([] { return !is_captured("proof", "two"); }, kNoticed));
   EXPECT_TRUE(eventually([] { return failures("two").find("Warning") == 0; }, kNoticed));
   const json said = report();
@@ -117,15 +123,18 @@ TEST_F(CaptureProofTest, what_cannot_be_put_back_is_said_by_pod_agent_and_metric
   EXPECT_TRUE(works("proof", "two", "far.mesh"));
 }
 
-TEST_F(CaptureProofTest, programs_that_are_attached_and_do_not_get_the_pods_connections_are_found_by_the_self_test) {
+TEST_F(CaptureProofTest,
+       programs_that_are_attached_and_do_not_get_the_pods_connections_are_found_by_the_self_test) {
   // Somebody's rule in the pod's own namespace, where the way to the proxy ends.
   const auto of_pod = processes("proof", "app=three", "node1", "probe");
   ASSERT_FALSE(of_pod.empty());
   const std::string inside = "nsenter --net=/proc/" + std::to_string(of_pod.front()) + "/ns/net nft ";
-  ASSERT_TRUE(run({"bash", "-c",
-                   inside + "'add table inet behind; add chain inet behind out { type filter hook output priority 0; }; "
-                            "add rule inet behind out oifname lo meta mark & 0x00800000 != 0 drop'"})
-                  .ok());
+  ASSERT_TRUE(
+      run({"bash", "-c",
+           inside +
+               "'add table inet behind; add chain inet behind out { type filter hook output priority 0; }; "
+               "add rule inet behind out oifname lo meta mark & 0x00800000 != 0 drop'"})
+          .ok());
   EXPECT_TRUE(eventually([] { return !is_captured("proof", "three"); }, kNoticed));
   const json said = report();
   EXPECT_NE(said.dump().find("nobody answered the self-test"), std::string::npos) << said["pods"];
@@ -156,14 +165,16 @@ class InspectionTest : public CaptureProofTest {
     return found == entries.end() ? json() : *found;
   }
   static std::string name(int kind, const json& id) {
-    const json entry = find(dump("names"), [&](const json& e) { return e["key"]["kind"] == kind && e["key"]["id"] == id; });
+    const json entry =
+        find(dump("names"), [&](const json& e) { return e["key"]["kind"] == kind && e["key"]["id"] == id; });
     return entry.is_null() ? "" : entry["value"]["text"].get<std::string>();
   }
 };
 
 TEST_F(InspectionTest, bpftool_on_the_node_shows_pods_and_services_by_fields_that_can_be_read) {
   const std::string ip = lab().get("proof", "pod", "one")["status"]["podIP"];
-  const json pod = find(dump("pods"), [&](const json& e) { return e["value"]["ipv4"]["bytes"] == bytes_of(ip); });
+  const json pod =
+      find(dump("pods"), [&](const json& e) { return e["value"]["ipv4"]["bytes"] == bytes_of(ip); });
   ASSERT_FALSE(pod.is_null()) << ip << " is not in " << dump("pods").dump();
   EXPECT_EQ(std::to_string(pod["key"]["netns_cookie"].get<uint64_t>()), cookie("one"));
   for (const char* field : {"pod_id", "identity", "namespace_id", "flags", "listener_slot", "policy_kinds"})

@@ -183,7 +183,8 @@ TEST_F(EnrolmentTest, connections_of_before_outlive_enrolment_and_its_end) {
   };
   // Those of caller and beyond that are open, as the caller's kernel counts them.
   const auto open = [] {
-    return std::atoi(lab().exec("stay", "caller", {"sh", "-c", "ss -Htn state established dport = :7000 | wc -l"}).out.c_str());
+    const std::string count = "ss -Htn state established dport = :7000 | wc -l";
+    return std::atoi(lab().exec("stay", "caller", {"sh", "-c", count}).out.c_str());
   };
   auto idle_before = held("idle", 500, 20), busy_before = held("steady", 500, 20);
   ASSERT_TRUE(eventually([&] { return open() == 1000; })) << open();

@@ -1,6 +1,6 @@
-// Deaths of a node's agent and proxy under load (reference enrolment.md 6, row 2): who notices, and that nothing of a
-// strict pod is ever plain on the wire between the nodes. Each process is killed once: the kubelet lets the second death
-// of a container within minutes wait for ten seconds.
+// Deaths of a node's agent and proxy under load (reference enrolment.md 6, row 2): who notices, and that
+// nothing of a strict pod is ever plain on the wire between the nodes. Each process is killed once: the
+// kubelet lets the second death of a container within minutes wait for ten seconds.
 #include <signal.h>
 
 #include <chrono>
@@ -38,10 +38,11 @@ class NodeDeathsTest : public MeshTest {
   // `count` connections from mesh/client that speak ten times a second; what became of them.
   static std::future<json> speaking(const std::string& to, int count, int duration, const std::string& text) {
     return std::async(std::launch::async, [=] {
-      const Answer answer = lab().exec("mesh", "client",
-                                       {"probe", "connect", to + ":7000", "--mode", "steady", "--text", text, "--count",
-                                        std::to_string(count), "--seconds", std::to_string(duration)},
-                                       seconds(duration + 20));
+      const Answer answer =
+          lab().exec("mesh", "client",
+                     {"probe", "connect", to + ":7000", "--mode", "steady", "--text", text, "--count",
+                      std::to_string(count), "--seconds", std::to_string(duration)},
+                     seconds(duration + 20));
       json said = json::parse(answer.out, nullptr, false);
       return said.is_discarded() ? json{{"trouble", answer.out + answer.err}} : said;
     });
@@ -54,7 +55,8 @@ class NodeDeathsTest : public MeshTest {
     for (const pid_t pid : victims) ASSERT_EQ(kill(pid, SIGKILL), 0);
   }
   // Milliseconds until another process runs in place of those.
-  static long until_another_runs(const std::string& app, const std::string& node, const std::vector<pid_t>& old) {
+  static long until_another_runs(const std::string& app, const std::string& node,
+                                 const std::vector<pid_t>& old) {
     const auto start = steady_clock::now();
     EXPECT_TRUE(eventually(
         [&] {
@@ -92,7 +94,8 @@ TEST_F(NodeDeathsTest, the_death_of_an_agent_is_noticed_by_no_connection_old_or_
   EXPECT_GT(between->bytes_of_port(15008), marker.size() * 500);
 }
 
-TEST_F(NodeDeathsTest, the_death_of_a_proxy_leaves_the_kernels_path_alone_and_new_connections_wait_for_the_next_one) {
+TEST_F(NodeDeathsTest,
+       the_death_of_a_proxy_leaves_the_kernels_path_alone_and_new_connections_wait_for_the_next_one) {
   ASSERT_NO_FATAL_FAILURE(make_strict());
   const std::string marker = "a-marker-while-a-proxy-dies";
   auto between = wire({marker});
@@ -112,15 +115,17 @@ TEST_F(NodeDeathsTest, the_death_of_a_proxy_leaves_the_kernels_path_alone_and_ne
   EXPECT_EQ(seen.value("timeout", 0), 20) << seen;
   EXPECT_EQ(fresh_beside.get(), (Statuses{{"200", 70}})) << "on one node the kernel connects and attests";
   Statuses ends = fresh.get();
-  std::printf("the next proxy runs after %ld ms and serves %ld ms later; of 70 new connections %d were answered\n", away,
-              recovery, ends["200"]);
+  std::printf(
+      "the next proxy runs after %ld ms and serves %ld ms later; of 70 new connections %d were answered\n",
+      away, recovery, ends["200"]);
   EXPECT_GE(ends["200"], 65) << "those that were in the dead one's hands are cut, the others wait";
   between->stop();
   EXPECT_EQ(between->trouble(), "");
   EXPECT_EQ(between->found(), 0u);
 }
 
-// Without the node's kubelet, so that neither comes back before its time; what runs in the pods writes to their files.
+// Without the node's kubelet, so that neither comes back before its time; what runs in the pods writes to
+// their files.
 TEST_F(NodeDeathsTest, with_neither_agent_nor_proxy_new_connections_are_refused_but_where_open_is_declared) {
   apply(namespace_manifest("open", "weft.mesh/enabled: 'true'") + pod_manifest("open", "caller", "node2"));
   ASSERT_TRUE(lab().kubectl({"annotate", "namespace", "open", "weft.mesh/fail-mode=open"}).ok());
@@ -128,12 +133,13 @@ TEST_F(NodeDeathsTest, with_neither_agent_nor_proxy_new_connections_are_refused_
   ASSERT_TRUE(becomes_captured("open", "caller"));
   const std::string closed = "a-marker-of-a-pod-that-closes", open = "a-marker-of-a-pod-that-opens";
   const auto call_on = [](const std::string& ns, const std::string& pod, const std::string& marker) {
-    ASSERT_TRUE(lab()
-                    .exec(ns, pod,
-                          {"sh", "-c",
-                           "for i in $(seq 80); do curl -s -m 5 -o /dev/null -w '%{http_code} %{exitcode}\\n' -d " +
-                               marker + " http://near.mesh:8888/x; sleep 0.1; done >/tmp/ends 2>&1 &"})
-                    .ok());
+    ASSERT_TRUE(
+        lab()
+            .exec(ns, pod,
+                  {"sh", "-c",
+                   "for i in $(seq 80); do curl -s -m 5 -o /dev/null -w '%{http_code} %{exitcode}\\n' -d " +
+                       marker + " http://near.mesh:8888/x; sleep 0.1; done >/tmp/ends 2>&1 &"})
+            .ok());
   };
   auto between = wire({closed, open});
   call_on("mesh", "far", closed);
