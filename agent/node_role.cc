@@ -1,5 +1,6 @@
 #include "agent/node_role.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 #include <set>
@@ -71,11 +72,13 @@ class Node final : private publish::PublisherEvents {
   base::Status build();
   void announce();
   [[nodiscard]] bool guards_new_pods() const;
+  [[nodiscard]] bool has_exclusions(const state::NodePod& pod) const;
   void take(const state::Build& build);
   base::Status apply(const state::Build& build);
   void exempt_own_cgroups();
   void repair_hooks();
   void report();
+  void report_exclusions(Report& report);
 
   // From the channel's thread.
   void on_proxy_ready(publish::ProxyId proxy) override;
@@ -180,10 +183,21 @@ bool Node::guards_new_pods() const {
 void Node::announce() {
   if (announcer_ == nullptr || snapshot_ == nullptr) return;
   std::vector<enrol::AnnouncedPod> pods;
-  for (const auto& pod : node_pods_)
-    pods.push_back({pod.ns, pod.name, pod.uid, pod.enrolled, {pod.redirection, pod.captured, pod.armed}});
+  for (const auto& pod : node_pods_) {
+    const bool in_force = has_exclusions(pod);
+    pods.push_back({pod.ns, pod.name, pod.uid, pod.enrolled, {pod.redirection, pod.captured, pod.armed, pod.excluded},
+                    in_force ? pod.excludes : "",
+                    in_force ? pod.exclusion_problem : "the kernel's table of exclusions is full: some do not count"});
+  }
   announcer_->set_armed(guards_new_pods());
   announcer_->update(pods, enroller_->status());
+}
+
+// Whether the kernel has all of what this pod leaves out of the mesh.
+bool Node::has_exclusions(const state::NodePod& pod) const {
+  const auto& pods = kernel_->current().pods;
+  const auto entry = pods.find(pod.uid.empty() ? pod.ns + "/" + pod.name : pod.uid);
+  return entry == pods.end() || kernel_->has_exclusions_of(entry->second.pod_id);
 }
 
 base::Status Node::build() {
@@ -292,6 +306,18 @@ void Node::repair_hooks() {
   last_hook_problem_ = problem;
 }
 
+void Node::report_exclusions(Report& report) {
+  counters_.excluding_pods = counters_.refused_exclusions = 0;
+  for (const auto& pod : node_pods_) {
+    if (!pod.enrolled) continue;
+    if (!pod.exclusion_problem.empty()) ++counters_.refused_exclusions;
+    if (pod.excludes.empty() || !has_exclusions(pod)) continue;
+    ++counters_.excluding_pods;
+    const auto row = std::ranges::find(report.pods, pod.ns + "/" + pod.name, &PodReport::name);
+    if (row != report.pods.end()) row->excluded = pod.excludes;
+  }
+}
+
 void Node::report() {
   timer_->arm(kReportEvery);
   repair_hooks();
@@ -311,6 +337,7 @@ void Node::report() {
   if (!last_sync_problem_.empty()) report.waiting_for.push_back("kernel tables: " + last_sync_problem_);
   if (!last_hook_problem_.empty()) report.waiting_for.push_back("kernel hooks: " + last_hook_problem_);
   add_pods(report, enroller_->status());
+  report_exclusions(report);
   if (!enroller_->ready()) report.waiting_for.push_back("every enrolled pod to be captured");
   certificates_->describe(report);
   if (entrance_) entrance_->describe(report);

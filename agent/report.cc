@@ -27,6 +27,7 @@ Node pods_of(const Report& report) {
       for (const std::string& one : pod.some_pre_mesh) some.append(Node::string(one));
       item.set("somePreMesh", std::move(some));
     }
+    if (!pod.excluded.empty()) item.set("excluded", Node::string(pod.excluded));
     list.append(std::move(item));
   }
   return list;

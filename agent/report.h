@@ -18,6 +18,7 @@ struct PodReport {
   std::string reason;  // why it is not
   size_t pre_mesh = 0;  // connections of before that go on past the mesh,
   std::vector<std::string> some_pre_mesh;  // and the ends of some of them
+  std::string excluded = {};  // what of it goes around the mesh; empty: nothing
 };
 
 struct Report {

@@ -111,6 +111,7 @@ Node describe_kernel(const kernel::Kernel& kernel, const EventLog& events) {
   counters.set("services_left_out", number(kernel.failures().services_left_out));
   counters.set("pods_left_to_proxy", number(kernel.failures().pods_left_to_proxy));
   counters.set("pods_made_strict", number(kernel.failures().pods_made_strict));
+  counters.set("pods_left_captured", number(kernel.failures().pods_left_captured));
   counters.set("writes_failed", number(kernel.failures().writes_failed));
   counters.set("hooks_repaired", number(kernel.failures().hooks_repaired));
   counters.set("events", number(events.events()));
@@ -141,6 +142,8 @@ Node describe_node(const enrol::EnrolMetrics& metrics, const publish::PublisherC
   out.set("exempt_failures", number(own.exempt_failures));
   out.set("connections_judged_again", number(own.rejudged.looked_at));
   out.set("connections_cut", number(own.rejudged.cut));
+  out.set("excluding_pods", number(own.excluding_pods));
+  out.set("pods_with_refused_exclusions", number(own.refused_exclusions));
   out.set("judge_again_failures", number(own.rejudged.failures));
   return out;
 }

@@ -23,6 +23,8 @@ struct RoleCounters {
   uint64_t status_failures = 0;  // statuses of objects that could not be written
   uint64_t report_failures = 0;  // the same of its own report
   enrol::RejudgeCounters rejudged{};  // role node
+  // Role node: enrolled pods of which something goes around the mesh, and those that ask for what does not count.
+  uint64_t excluding_pods = 0, refused_exclusions = 0;
   uint64_t exempt_failures = 0;  // role node: a cgroup of weft's own that is unknown or could not be exempted
 };
 [[nodiscard]] objects::Node describe_node(const enrol::EnrolMetrics& metrics,

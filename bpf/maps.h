@@ -15,6 +15,7 @@
 #define WEFT_MAX_ATTESTED 131072
 #define WEFT_MAX_NAMES 65536
 #define WEFT_MAX_PORT_MODES 16384
+#define WEFT_MAX_EXCLUSIONS 131072
 
 /* netns cookie -> enrolled pod; agent writes, every hook reads. */
 struct {
@@ -134,6 +135,24 @@ struct {
 	__type(key, struct weft_port_key);
 	__type(value, struct weft_port_mode);
 } port_modes SEC(".maps");
+
+/* (pod, port), (pod, range) or (address, port) -> out of the mesh, by longest prefix; agent writes, connect and sk_lookup
+ * read. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, WEFT_MAX_EXCLUSIONS);
+	__type(key, struct weft_exclusion_key);
+	__type(value, struct weft_exclusion);
+} exclusions SEC(".maps");
+
+/* 0 -> counts of what went around the mesh; connect and sk_lookup write their CPU's copy, the agent sums. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weft_exclusion_counters);
+} excluded_counts SEC(".maps");
 
 /* 0 -> one named count a reason; every hook writes its CPU's copy, the agent sums. */
 struct {

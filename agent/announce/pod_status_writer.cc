@@ -27,6 +27,9 @@ objects::Node patch_of(const enrol::AnnouncedPod &pod,
                   text_or_null(announcement.captured));
   if (!announcement.armed.empty() || !pod.shown.armed.empty())
     annotations.set(enrol::kArmedAnnotation, text_or_null(announcement.armed));
+  if (!announcement.excluded.empty() || !pod.shown.excluded.empty())
+    annotations.set(enrol::kExcludedAnnotation,
+                    text_or_null(announcement.excluded));
   objects::Node metadata = objects::Node::mapping();
   metadata.set("uid", objects::Node::string(pod.uid));
   metadata.set("annotations", std::move(annotations));
@@ -85,7 +88,7 @@ void PodStatusWriter::tell(const enrol::AnnouncedPod &pod,
   events_->record({.regarding = {"v1", "Pod", pod.ns, pod.name, pod.uid},
                    .warning = event.warning,
                    .reason = event.reason,
-                   .action = "Capturing",
+                   .action = event.action,
                    .note = event.message});
 }
 

@@ -64,7 +64,7 @@ private:
   std::thread thread_;
 };
 
-// RFC 7396: both annotations as they shall be (on the agent's own pod also in
+// RFC 7396: all annotations as they shall be (on the agent's own pod also in
 // which boot it is armed), for the pod with this uid alone (another is a
 // conflict).
 [[nodiscard]] objects::Node patch_of(const enrol::AnnouncedPod &pod,

@@ -6,6 +6,7 @@
 
 #include "agent/compile/balance.h"
 #include "agent/compile/policy.h"
+#include "bpf/decide/exclude.h"
 
 namespace weft::compile {
 namespace {
@@ -29,7 +30,37 @@ uint32_t workload_flags(const model::Workload& workload) {
   if (workload.enrolled) flags |= WEFT_WORKLOAD_ENROLLED;
   if (workload.local) flags |= WEFT_WORKLOAD_LOCAL;
   if (workload.local && workload.same_node_tls) flags |= WEFT_WORKLOAD_TLS_SAME_NODE;
+  if (!workload.excluded_ports.empty()) flags |= WEFT_WORKLOAD_EXCLUDES;
   return flags;
+}
+
+// A backend at a port that its pod leaves out of the mesh is one that is not enrolled.
+uint16_t backend_flags(const model::Workload& workload, uint16_t port) {
+  uint32_t flags = workload_flags(workload) & ~uint32_t{WEFT_WORKLOAD_EXCLUDES};
+  if (model::excludes(workload, port)) flags = (flags & ~uint32_t{WEFT_WORKLOAD_ENROLLED}) | WEFT_WORKLOAD_EXCLUDES;
+  return static_cast<uint16_t>(flags);
+}
+
+weft_exclusion_key port_exclusion(uint32_t pod_id, uint16_t port) {
+  weft_exclusion_key key;
+  weft_exclusion_of_port(pod_id, port, &key);
+  return key;
+}
+
+// Bits beyond the prefix are zero already: see objects::Exclusions.
+weft_exclusion_key range_exclusion(uint32_t pod_id, const base::Cidr& range) {
+  const weft_address address = kernel_address(range.address);
+  weft_exclusion_key key;
+  weft_exclusion_of_address(pod_id, &address, &key);
+  key.prefix_length = WEFT_EXCLUSION_FIXED_BITS + range.prefix_length;
+  return key;
+}
+
+weft_exclusion_key arrival_exclusion(const base::Address& at, uint16_t port) {
+  const weft_address address = kernel_address(at);
+  weft_exclusion_key key;
+  weft_exclusion_of_arrival(&address, port, &key);
+  return key;
 }
 
 uint32_t kinds_of(const Table<weft_policy_key, weft_policy>& entries) {
@@ -81,6 +112,7 @@ class Run {
     if (pod.fail_mode == model::FailMode::kOpen) entry.flags |= WEFT_POD_FAIL_OPEN;
     if (pod.inbound_proxy) entry.flags |= WEFT_POD_INBOUND_PROXY;
     if (workload.same_node_tls) entry.flags |= WEFT_POD_TLS_SAME_NODE;
+    entry.flags |= add_exclusions(pod, workload, id.id);
     const uint32_t policy_flags = add_policy(pod, workload, id.id);
     entry.policy_kinds = policy_kinds_[pod.workload];
     entry.flags |= policy_flags;
@@ -99,6 +131,17 @@ class Run {
     return policy.flags;
   }
 
+  // Returns the flags that make the hooks ask for them.
+  uint32_t add_exclusions(const model::LocalPod& pod, const model::Workload& workload, uint32_t pod_id) {
+    for (const uint16_t port : pod.excluded_ports) tables_.exclusions.emplace(port_exclusion(pod_id, port), weft_exclusion{pod_id});
+    for (const auto& range : pod.excluded_ranges)
+      tables_.exclusions.emplace(range_exclusion(pod_id, range), weft_exclusion{pod_id});
+    uint32_t flags = 0;
+    if (!pod.excluded_ports.empty() || !pod.excluded_ranges.empty()) flags |= WEFT_POD_EXCLUDES_CALLS;
+    if (!workload.excluded_ports.empty()) flags |= WEFT_POD_EXCLUDES_ARRIVALS;
+    return flags;
+  }
+
   void add_workload(size_t index) {
     const auto& workload = snapshot_.workloads[index];
     // A host-network pod shares the node's address with others: the address says nothing about who it is.
@@ -110,8 +153,13 @@ class Run {
     entry.pod_id = pod_ids_[index];
     entry.flags |= policy_flags_[index];
     entry.policy_kinds = policy_kinds_[index];
-    for (const auto& address : workload.addresses)
-      if (!address.is_unspecified()) tables_.workloads.emplace(kernel_address(address), entry);
+    for (const auto& address : workload.addresses) {
+      if (address.is_unspecified()) continue;
+      const bool added = tables_.workloads.emplace(kernel_address(address), entry).second;
+      // Of two pods with one address the first stands in the tables: its exclusions are not the other's.
+      for (const uint16_t port : workload.excluded_ports)
+        if (added) tables_.exclusions.emplace(arrival_exclusion(address, port), weft_exclusion{entry.pod_id});
+    }
   }
 
   void add_service(const model::Service& service) {
@@ -169,7 +217,7 @@ class Run {
     out.keep_threshold = slot.keep_threshold;
     out.alias = slot.alias;
     if (endpoint.workload >= snapshot_.workloads.size()) return out;
-    out.flags = static_cast<uint16_t>(workload_flags(snapshot_.workloads[endpoint.workload]));
+    out.flags = backend_flags(snapshot_.workloads[endpoint.workload], endpoint.address.port);
     out.pod_id = pod_ids_[endpoint.workload];
     return out;
   }

@@ -157,6 +157,7 @@ Changes diff(const Tables& old, Tables& desired) {
   // New policy entries before the flags that make them count, old ones after the flags that made them count.
   put_changed<PutPolicy>(old.policies, desired.policies, out);
   put_changed<PutPortMode>(old.port_modes, desired.port_modes, out);
+  put_changed<PutExclusion>(old.exclusions, desired.exclusions, out);
   put_changed<PutWorkload>(old.workloads, desired.workloads, out);
   set_pods(old, desired, out);
   ServiceChanges services(old, desired, out);
@@ -164,6 +165,7 @@ Changes diff(const Tables& old, Tables& desired) {
   const size_t before_deletions = out.size();
   erase_gone<ErasePolicy>(old.policies, desired.policies, out);
   erase_gone<ErasePortMode>(old.port_modes, desired.port_modes, out);
+  erase_gone<EraseExclusion>(old.exclusions, desired.exclusions, out);
   for (const auto& key : services.gone()) out.push_back(EraseBackend{key});
   for (const auto& key : services.gone_slots()) out.push_back(EraseBackendSlot{key});
   erase_gone<EraseWorkload>(old.workloads, desired.workloads, out);

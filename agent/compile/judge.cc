@@ -3,13 +3,15 @@
 #include <algorithm>
 
 #include "bpf/decide/arrival.h"
+#include "bpf/decide/exclude.h"
 #include "bpf/decide/policy.h"
 
 namespace weft::compile {
 namespace {
 
 constexpr uint32_t kReadFlags = WEFT_POD_STRICT | WEFT_POD_INBOUND_PROXY | WEFT_POD_HAS_ALLOW |
-                                WEFT_POD_HAS_POLICY | WEFT_POD_HAS_PORT_MODES | WEFT_POD_TLS_SAME_NODE;
+                                WEFT_POD_HAS_POLICY | WEFT_POD_HAS_PORT_MODES | WEFT_POD_TLS_SAME_NODE |
+                                WEFT_POD_EXCLUDES_ARRIVALS;
 
 // As the kernel's trie finds it: the longest entry that begins like `key`.
 const weft_policy* find_entry(const Tables& tables, weft_policy_key key) {
@@ -42,6 +44,21 @@ bool is_strict(const Tables& tables, const weft_pod& pod, uint16_t port) {
   return weft_is_strict(&pod, mode == tables.port_modes.end() ? nullptr : &mode->second);
 }
 
+bool excludes_arrival(const Tables& tables, const weft_pod& pod, const Caller& caller, uint16_t port) {
+  if (!weft_may_exclude_arrival(&pod, port, caller.proof == WEFT_PROOF_PROBE)) return false;
+  const weft_address& own = weft_is_v4(&caller.address) ? pod.ipv4 : pod.ipv6;
+  weft_exclusion_key at_port, at_all;
+  weft_exclusion_of_arrival(&own, port, &at_port);
+  weft_exclusion_of_arrival(&own, 0, &at_all);
+  return tables.exclusions.contains(at_port) || tables.exclusions.contains(at_all);
+}
+
+// Exclusions of arrivals of `from` that are not in `to`: the value says whose.
+void note_exclusions(const Tables& from, const Tables& to, std::set<uint32_t>& pods) {
+  for (const auto& [key, value] : from.exclusions)
+    if (key.kind == WEFT_EXCLUDE_ARRIVAL && value.pod_id != 0 && !to.exclusions.contains(key)) pods.insert(value.pod_id);
+}
+
 template <typename Key, typename Value>
 void note_changed(const Table<Key, Value>& from, const Table<Key, Value>& to, std::set<uint32_t>& pods) {
   for (const auto& [key, value] : from) {
@@ -59,6 +76,7 @@ Judgement judge_arrival(const Tables& tables, const weft_pod& pod, const Caller&
                             .kinds = pod.policy_kinds,
                             .port = port,
                             .address = caller.address};
+  if (excludes_arrival(tables, pod, caller, port)) return {.steer = WEFT_STEER_APP};
   weft_verdict verdict = weft_arrival_proof(&pod, port, caller.proof, is_strict(tables, pod, port));
   uint32_t rule_id = 0;
   if (verdict.action == WEFT_STEER_CONTINUE)
@@ -72,6 +90,8 @@ std::set<uint32_t> judged_anew(const Tables& before, const Tables& after) {
   note_changed(after.policies, before.policies, changed);
   note_changed(before.port_modes, after.port_modes, changed);
   note_changed(after.port_modes, before.port_modes, changed);
+  note_exclusions(before, after, changed);
+  note_exclusions(after, before, changed);
   for (const auto& [uid, pod] : after.pods) {
     const auto former = before.pods.find(uid);
     if (former == before.pods.end()) continue;

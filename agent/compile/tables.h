@@ -32,9 +32,10 @@ struct Tables {
   Table<weft_address, weft_workload> workloads;
   Table<weft_policy_key, weft_policy> policies;
   Table<weft_port_key, weft_port_mode> port_modes;
+  Table<weft_exclusion_key, weft_exclusion> exclusions;
   Table<weft_service_key, Service> services;
-  // By pod uid (pod_key). `flags` holds what configuration says (STRICT, FAIL_OPEN, INBOUND_PROXY, TLS_SAME_NODE, HAS_*);
-  // the flags of the moment, ENROLLED and MARKING, belong to whoever arms the pod and puts it under its netns
+  // By pod uid (pod_key). `flags` holds what configuration says (STRICT, FAIL_OPEN, INBOUND_PROXY, TLS_SAME_NODE,
+  // EXCLUDES_*, HAS_*); the flags of the moment, ENROLLED and MARKING, belong to whoever arms the pod and puts it under its netns
   // cookie.
   std::map<std::string, weft_pod> pods;
   // Only in tables read back from the kernel: what no service entry points at (an earlier agent died before
@@ -73,6 +74,13 @@ struct PutPortMode {
 struct ErasePortMode {
   weft_port_key key;
 };
+struct PutExclusion {
+  weft_exclusion_key key;
+  weft_exclusion value;
+};
+struct EraseExclusion {
+  weft_exclusion_key key;
+};
 // Brings the armed pod with this pod_id and generation, if there is one, to the declared attributes.
 struct SetPod {
   weft_pod value;
@@ -103,9 +111,9 @@ struct EraseService {
 // All hooks that may still be looking at what was flipped away have returned.
 struct GracePeriod {};
 
-using Change = std::variant<PutName, PutPolicy, PutPortMode, PutWorkload, SetPod, PutBackend, PutBackendSlot,
-                            PutService, EraseService, GracePeriod, ErasePolicy, ErasePortMode, EraseBackend,
-                            EraseBackendSlot, EraseWorkload, EraseName>;
+using Change = std::variant<PutName, PutPolicy, PutPortMode, PutExclusion, PutWorkload, SetPod, PutBackend,
+                            PutBackendSlot, PutService, EraseService, GracePeriod, ErasePolicy, ErasePortMode,
+                            EraseExclusion, EraseBackend, EraseBackendSlot, EraseWorkload, EraseName>;
 
 // Ordered: applied first to last, no prefix of it leaves a table that a hook could misread.
 using Changes = std::vector<Change>;

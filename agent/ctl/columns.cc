@@ -66,6 +66,14 @@ std::string service_ports(const Json& service) {
   return out.empty() ? "<none>" : out;
 }
 
+// What goes around the mesh, or that the wish for it is refused (`describe` says why).
+std::string excluded_text(const Json& pod) {
+  for (const Json& condition : list_at(pod, "status.conditions"))
+    if (text_at(condition, "type") == "Excluded")
+      return text_at(condition, "status") == "True" ? text_at(condition, "message") : "refused";
+  return "-";
+}
+
 Cells pod_cells(const Json& pod, bool wide, const std::string& age) {
   int64_t ready = 0, restarts = 0;
   const auto& statuses = list_at(pod, "status.containerStatuses");
@@ -79,6 +87,7 @@ Cells pod_cells(const Json& pod, bool wide, const std::string& age) {
   cells.push_back(text_at(pod, "status.podIP", "<none>"));
   cells.push_back(text_at(pod, "spec.nodeName", "<none>"));
   cells.push_back(or_dash(condition_of(pod, "Enrolled")));
+  cells.push_back(excluded_text(pod));
   std::string messages;
   for (const Json& status : statuses) {
     const std::string message = text_at(status, "state.waiting.message");
@@ -128,6 +137,14 @@ Cells node_cells(const Json& node, bool wide, const std::string& age) {
   return cells;
 }
 
+Cells exclusion_cells(const Json& exclusion, const std::string& accepted, const std::string& age) {
+  Json::array_t outbound = list_at(exclusion, "spec.outbound.ports");
+  const auto& ranges = list_at(exclusion, "spec.outbound.cidrs");
+  outbound.insert(outbound.end(), ranges.begin(), ranges.end());
+  return {joined(outbound), joined(list_at(exclusion, "spec.inbound.ports")), accepted,
+          or_dash(condition_of(exclusion, "Enforced")), age};
+}
+
 }  // namespace
 
 std::string pod_status(const Json& pod) {
@@ -161,7 +178,7 @@ std::vector<std::string> finding_lines(const Json& object) {
 
 std::vector<std::string> header_of(const std::string& kind, bool wide) {
   static const std::map<std::string, std::pair<Cells, Cells>> kHeaders = {
-      {"Pod", {{"READY", "STATUS", "RESTARTS", "AGE"}, {"IP", "NODE", "ENROLLED", "MESSAGE"}}},
+      {"Pod", {{"READY", "STATUS", "RESTARTS", "AGE"}, {"IP", "NODE", "ENROLLED", "EXCLUDED", "MESSAGE"}}},
       {"Service", {{"TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"}, {"SELECTOR"}}},
       {"EndpointSlice", {{"ADDRESSTYPE", "PORTS", "ENDPOINTS", "AGE"}, {}}},
       {"Deployment", {{"READY", "UP-TO-DATE", "AVAILABLE", "AGE"}, {}}},
@@ -171,7 +188,8 @@ std::vector<std::string> header_of(const std::string& kind, bool wide) {
       {"VirtualService", {{"GATEWAYS", "HOSTS", "ACCEPTED", "RESOLVED", "AGE"}, {"FINDINGS"}}},
       {"DestinationRule", {{"HOST", "ACCEPTED", "AGE"}, {"FINDINGS"}}},
       {"PeerAuthentication", {{"MODE", "ACCEPTED", "ENFORCED", "AGE"}, {"FINDINGS"}}},
-      {"AuthorizationPolicy", {{"ACTION", "ACCEPTED", "ENFORCED", "AGE"}, {"FINDINGS"}}}};
+      {"AuthorizationPolicy", {{"ACTION", "ACCEPTED", "ENFORCED", "AGE"}, {"FINDINGS"}}},
+      {"CaptureExclusion", {{"OUTBOUND", "INBOUND", "ACCEPTED", "ENFORCED", "AGE"}, {"FINDINGS"}}}};
   auto found = kHeaders.find(kind);
   if (found == kHeaders.end()) return {"AGE"};
   Cells header = found->second.first;
@@ -199,10 +217,12 @@ std::vector<std::string> cells_of(const Json& object, const std::string& kind, b
   if (modes || policy)
     cells = {modes ? text_at(object, "spec.mtls.mode", "UNSET") : text_at(object, "spec.action", "ALLOW"), accepted,
              or_dash(condition_of(object, "Enforced")), age};
+  const bool exclusion = kind == "CaptureExclusion";
+  if (exclusion) cells = exclusion_cells(object, accepted, age);
   if (!wide) return cells;
   if (kind == "Namespace") cells.push_back(pairs_text(object, "metadata.labels"));
   if (kind == "Gateway") cells.push_back(pairs_text(object, "spec.selector"));
-  if (kind == "Gateway" || kind == "VirtualService" || kind == "DestinationRule" || modes || policy)
+  if (kind == "Gateway" || kind == "VirtualService" || kind == "DestinationRule" || modes || policy || exclusion)
     cells.push_back(troubles_text(object));
   return cells;
 }

@@ -10,6 +10,10 @@ namespace {
 constexpr const char* kEnabled = "enabled";
 constexpr const char* kPending = "pending";
 
+bool same_capture(const Announcement& a, const Announcement& b) {
+  return a.redirection == b.redirection && a.captured == b.captured;
+}
+
 }  // namespace
 
 base::Result<std::string> read_boot_id(const std::string& path) {
@@ -27,18 +31,20 @@ Announcement Announcer::wanted(const AnnouncedPod& pod, const PodStatus* status,
   }
   if (status == nullptr) {
     // None of ours. What another mesh wrote of its own pods is not ours to take away.
-    if (!pod.enrolled && pod.shown.captured.empty()) return pod.shown;
+    if (!pod.enrolled && pod.shown.captured.empty() && pod.shown.excluded.empty()) return pod.shown;
     return {};
   }
-  const Announcement proven{kEnabled, boot_id_ + "/" + std::to_string(status->netns_cookie)};
-  if (status->captured) return proven;
+  Announcement out{.redirection = kEnabled,
+                   .captured = boot_id_ + "/" + std::to_string(status->netns_cookie),
+                   .excluded = pod.excludes};
+  if (status->captured) return out;
   switch (status->gap) {
     case Gap::kNoProxy:
       // Proven before and armed still: a proxy that comes back in a moment finds its calls waiting.
-      return pod.shown == proven || (record.is_sent && record.sent == proven) ? proven
-                                                                              : Announcement{kPending, ""};
+      if (same_capture(pod.shown, out) || (record.is_sent && same_capture(record.sent, out))) return out;
+      return {.redirection = kPending, .excluded = pod.excludes};
     case Gap::kUntested:
-      return {kPending, ""};
+      return {.redirection = kPending, .excluded = pod.excludes};
     default:
       return {};
   }
@@ -69,7 +75,7 @@ void Announcer::tell(const AnnouncedPod& pod, const PodStatus& status, Record& r
   if (status.captured) {
     event = {.reason = "MeshCaptured",
              .message = "all TCP of this pod passes the mesh, proven by a connection from inside it"};
-    const bool shown_already = record.told.empty() && pod.shown == wanted(pod, &status, record);
+    const bool shown_already = record.told.empty() && same_capture(pod.shown, wanted(pod, &status, record));
     if (shown_already) record.told = event.reason + event.message;
   } else if (status.gap == Gap::kSelfTest || status.gap == Gap::kArming) {
     if (status.detail.empty()) return;
@@ -79,6 +85,10 @@ void Announcer::tell(const AnnouncedPod& pod, const PodStatus& status, Record& r
   }
   if (record.told == event.reason + event.message) return;
   record.told = event.reason + event.message;
+  tell(pod, event);
+}
+
+void Announcer::tell(const AnnouncedPod& pod, const PodEvent& event) {
   ++counters_.events;
   door_.tell(pod, event);
 }
@@ -96,6 +106,27 @@ void Announcer::tell_pre_mesh(const AnnouncedPod& pod, const PodStatus& status, 
   }
 }
 
+// Nothing goes around the mesh without a word, and nothing that was asked for is passed over without one.
+void Announcer::tell_exclusions(const AnnouncedPod& pod, const Announcement& want, Record& record) {
+  if (pod.exclusion_problem != record.told_problem) {
+    record.told_problem = pod.exclusion_problem;
+    if (!pod.exclusion_problem.empty())
+      tell(pod, {.warning = true,
+                 .reason = "MeshExclusionRefused",
+                 .message = pod.exclusion_problem,
+                 .action = "Excluding: " + pod.exclusion_problem});
+  }
+  const bool armed = !want.redirection.empty();
+  // An agent that starts anew does not repeat what the object shows.
+  if (record.told_excluded.empty() && pod.shown.excluded == want.excluded) record.told_excluded = want.excluded;
+  if (!armed || want.excluded == record.told_excluded) return;
+  record.told_excluded = want.excluded;
+  tell(pod, {.reason = "MeshExcluded",
+             .message = want.excluded.empty() ? "nothing goes around the mesh any more"
+                                              : "goes around the mesh: " + want.excluded,
+             .action = "Excluding: " + want.excluded});
+}
+
 void Announcer::update(const std::vector<AnnouncedPod>& pods, const std::vector<PodStatus>& statuses) {
   std::map<std::string, const PodStatus*> by_name;
   for (const PodStatus& status : statuses)
@@ -106,9 +137,13 @@ void Announcer::update(const std::vector<AnnouncedPod>& pods, const std::vector<
     const auto found = pod.enrolled ? by_name.find(pod.ns + "/" + pod.name) : by_name.end();
     const PodStatus* const status = found == by_name.end() ? nullptr : found->second;
     Record& record = records_[pod.uid];
-    if (status != nullptr) tell(pod, *status, record);
-    if (status != nullptr) tell_pre_mesh(pod, *status, record);
-    write(pod, wanted(pod, status, record), record);
+    const Announcement want = wanted(pod, status, record);
+    if (status != nullptr) {
+      tell(pod, *status, record);
+      tell_pre_mesh(pod, *status, record);
+      tell_exclusions(pod, want, record);
+    }
+    write(pod, want, record);
   }
   std::erase_if(records_, [&](const auto& entry) { return !present.contains(entry.first); });
 }

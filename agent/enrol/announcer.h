@@ -17,12 +17,14 @@ inline constexpr const char* kRedirectionAnnotation = "ambient.istio.io/redirect
 inline constexpr const char* kCapturedAnnotation = "weft.mesh/captured";
 // On the agent's own pod, read by weft-control: the boot in which it has attached its programs and judged the node's pods.
 inline constexpr const char* kArmedAnnotation = "weft.mesh/armed-in-boot";
+inline constexpr const char* kExcludedAnnotation = "weft.mesh/excluded";
 
 // Empty: the annotation is not there.
 struct Announcement {
   std::string redirection;  // "enabled", "pending": armed, no proxy has proven it yet
   std::string captured;     // "<boot id>/<netns cookie>"
   std::string armed = {};   // of the agent's own pod: "<boot id>"
+  std::string excluded = {};  // what goes around the mesh: "outbound 3306; inbound 8080"
   bool operator==(const Announcement&) const = default;
 };
 
@@ -31,12 +33,17 @@ struct AnnouncedPod {
   std::string ns, name, uid;
   bool enrolled = false;
   Announcement shown;
+  std::string excludes;           // what its kernel tables leave out of the mesh, as Announcement::excluded
+  std::string exclusion_problem;  // what it asks to leave out and does not count, as a sentence
 };
 
 struct PodEvent {
   bool warning = false;
-  std::string reason;   // MeshCaptured, MeshCaptureFailed, PreMeshConnections
+  std::string reason;   // MeshCaptured, MeshCaptureFailed, PreMeshConnections, MeshExcluded, MeshExclusionRefused
   std::string message;  // a sentence
+  // What was being done. Events about one pod that differ in their message alone are taken for one, so what is excluded
+  // stands here too.
+  std::string action = "Capturing";
 };
 
 // Writes through pods/status; never pods. Neither call waits; what becomes of a write is seen in the object,
@@ -44,7 +51,7 @@ struct PodEvent {
 class PodStatusDoor {
  public:
   virtual ~PodStatusDoor() = default;
-  // Both annotations at once, for the pod with this uid alone.
+  // All annotations at once, for the pod with this uid alone.
   virtual void annotate(const AnnouncedPod& pod, const Announcement& announcement) = 0;
   virtual void tell(const AnnouncedPod& pod, const PodEvent& event) = 0;
 };
@@ -77,8 +84,9 @@ class Announcer {
     Announcement sent;
     base::Instant sent_at{};
     bool is_sent = false;
-    std::string told;  // the last event: reason and message
+    std::string told;  // the last event on its capture: reason and message
     bool told_pre_mesh = false;
+    std::string told_excluded, told_problem;  // of its exclusions, as the last events said them
   };
 
   [[nodiscard]] Announcement wanted(const AnnouncedPod& pod, const PodStatus* status,
@@ -86,6 +94,8 @@ class Announcer {
   void write(const AnnouncedPod& pod, const Announcement& want, Record& record);
   void tell(const AnnouncedPod& pod, const PodStatus& status, Record& record);
   void tell_pre_mesh(const AnnouncedPod& pod, const PodStatus& status, Record& record);
+  void tell_exclusions(const AnnouncedPod& pod, const Announcement& want, Record& record);
+  void tell(const AnnouncedPod& pod, const PodEvent& event);
 
   const base::Clock& clock_;
   const std::string boot_id_, own_pod_;

@@ -38,7 +38,7 @@ std::string category_of(std::string_view group) {
 
 Node names_of(const CrdKind& kind) {
   Node categories = Node::sequence();
-  categories.append(text("istio-io"));
+  if (kind.group.ends_with(".istio.io")) categories.append(text("istio-io"));
   categories.append(text(category_of(kind.group)));
   Node names = Node::mapping();
   names.set("kind", text(kind.kind));

@@ -1,5 +1,5 @@
 #pragma once
-// CustomResourceDefinitions of the kinds of Istio's API (reference istio-api.md 1).
+// CustomResourceDefinitions of the kinds of Istio's API (reference istio-api.md 1), and of weft's own.
 #include <span>
 #include <string>
 #include <string_view>

@@ -38,6 +38,13 @@ constexpr std::array kPeerAuthentication = {PrinterColumn{"Mode", "string", ".sp
 constexpr std::array kAuthorizationPolicy = {PrinterColumn{"Action", "string", ".spec.action"}, kAccepted, kEnforced,
                                              kRefusal, kAge};
 
+constexpr std::array kCaptureExclusion = {PrinterColumn{"Outbound", "string", ".spec.outbound"},
+                                          PrinterColumn{"Inbound", "string", ".spec.inbound"},
+                                          kAccepted,
+                                          kEnforced,
+                                          kRefusal,
+                                          kAge};
+
 // Names, versions and storage as upstream.
 const std::array kKinds = {
     CrdKind{"Gateway", "gateways", "gateway", "gw", kNetworking, kNetworkingVersions, "v1", kGateway,
@@ -50,6 +57,8 @@ const std::array kKinds = {
             kPeerAuthentication, &schema::kPeerAuthenticationSchema},
     CrdKind{"AuthorizationPolicy", "authorizationpolicies", "authorizationpolicy", "ap", kSecurity, kSecurityVersions,
             "v1", kAuthorizationPolicy, &schema::kAuthorizationPolicySchema},
+    CrdKind{"CaptureExclusion", "captureexclusions", "captureexclusion", "cex", "weft.mesh", "v1alpha1", "v1alpha1",
+            kCaptureExclusion, &schema::kCaptureExclusionSchema},
     CrdKind{"ServiceEntry", "serviceentries", "serviceentry", "se", kNetworking, kNetworkingVersions, "v1",
             kServiceEntry},
     CrdKind{"Sidecar", "sidecars", "sidecar", "", kNetworking, kNetworkingVersions, "v1", kOnlyAge},

@@ -52,6 +52,7 @@ class Applier {
   void take(const PutName& c) { add(names_, c.key, c.value); }
   void take(const PutPolicy& c) { add(policies_, c.key, c.value); }
   void take(const PutPortMode& c) { add(port_modes_, c.key, c.value); }
+  void take(const PutExclusion& c) { add(exclusions_, c.key, c.value); }
   void take(const PutWorkload& c) { add(workloads_, c.key, c.value); }
   void take(const PutBackend& c) {
     if (!short_.services.contains(c.key.service_id)) add(backends_, c.key, c.value);
@@ -65,6 +66,7 @@ class Applier {
   void take(const EraseName& c) { gone_names_.push_back(c.key); }
   void take(const ErasePolicy& c) { gone_policies_.push_back(c.key); }
   void take(const ErasePortMode& c) { gone_port_modes_.push_back(c.key); }
+  void take(const EraseExclusion& c) { gone_exclusions_.push_back(c.key); }
   void take(const EraseWorkload& c) { gone_workloads_.push_back(c.key); }
   void take(const EraseService& c) { gone_services_.push_back(c.key); }
   // A service that was left out still uses its old generation.
@@ -124,6 +126,9 @@ class Applier {
     put("names", names_, counted);
     put("policy", policies_, [&](const weft_policy_key& key, const auto&) { leave_to_proxy(key.pod_id); });
     put("port_modes", port_modes_, [&](const weft_port_key& key, const auto&) { make_strict(key.pod_id); });
+    // What is missing is captured, which is the safe side.
+    put("exclusions", exclusions_,
+        [&](const auto&, const weft_exclusion& exclusion) { short_.captured_pods.insert(exclusion.pod_id); });
     put("workloads", workloads_, counted);
     flush_backends();
     put("backend_slots", slots_,
@@ -132,6 +137,7 @@ class Applier {
     erase("services", gone_services_);
     erase("policy", gone_policies_);
     erase("port_modes", gone_port_modes_);
+    erase("exclusions", gone_exclusions_);
     erase("backends", gone_backends_);
     erase("backend_slots", gone_slots_);
     erase("workloads", gone_workloads_);
@@ -188,6 +194,7 @@ class Applier {
   Pending<weft_name_key, weft_name> names_;
   Pending<weft_policy_key, weft_policy> policies_;
   Pending<weft_port_key, weft_port_mode> port_modes_;
+  Pending<weft_exclusion_key, weft_exclusion> exclusions_;
   Pending<weft_address, weft_workload> workloads_;
   Pending<weft_backend_key, weft_backend> backends_;
   Pending<weft_backend_slot_key, weft_backend_slot> slots_;
@@ -195,6 +202,7 @@ class Applier {
   std::vector<weft_name_key> gone_names_;
   std::vector<weft_policy_key> gone_policies_;
   std::vector<weft_port_key> gone_port_modes_;
+  std::vector<weft_exclusion_key> gone_exclusions_;
   std::vector<weft_address> gone_workloads_;
   std::vector<weft_service_key> gone_services_;
   std::vector<weft_backend_key> gone_backends_;

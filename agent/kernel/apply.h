@@ -15,6 +15,8 @@ struct Shortfall {
   std::set<uint32_t> services;  // ids left out
   std::set<uint32_t> pods;  // pod ids with a policy entry missing: the proxy judges their arrivals instead
   std::set<uint32_t> strict_pods;  // pod ids with a port's mode missing: strict on every port instead
+  // Pod ids with an exclusion missing: what it names stays captured. 0: of pods elsewhere.
+  std::set<uint32_t> captured_pods;
   uint64_t writes = 0;      // others that failed
   std::string first;        // the first failure, as a sentence; empty: all was written
 };

@@ -1,4 +1,6 @@
 #pragma once
+#include <set>
+
 #include "agent/kernel/install.h"
 #include "agent/kernel/kernel.h"
 
@@ -7,6 +9,7 @@ namespace weft::kernel {
 struct Kernel::Impl {
   Installed installed;
   compile::Tables current;  // as the kernel has them
+  std::set<uint32_t> lacking_exclusions;  // pod ids
   Failures failures;
 
   [[nodiscard]] int map(const char* name) const { return installed.maps.at(name).get(); }

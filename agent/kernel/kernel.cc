@@ -18,8 +18,28 @@ constexpr int kRuns = 2;
 constexpr const char* kCounterNames[] = {
 #define WEFT_COUNTER_NAME(name, meaning) #name,
     WEFT_COUNTERS(WEFT_COUNTER_NAME)
+};
+constexpr const char* kExclusionCounterNames[] = {
+    WEFT_EXCLUSION_COUNTERS(WEFT_COUNTER_NAME)
 #undef WEFT_COUNTER_NAME
 };
+
+// The fields of one per-CPU entry, each summed over the CPUs.
+template <typename Counters, size_t N>
+base::Status add_sums(int map, const char* const (&names)[N], std::vector<Counter>& out) {
+  static_assert(sizeof(Counters) == N * sizeof(uint64_t));
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus <= 0) return base::fail_errno("count the CPUs");
+  std::vector<Counters> per_cpu(static_cast<size_t>(cpus));
+  const uint32_t key = 0;
+  if (bpf_map_lookup_elem(map, &key, per_cpu.data()) != 0) return base::fail_errno("read counters");
+  for (size_t i = 0; i < N; ++i) {
+    uint64_t sum = 0;
+    for (const auto& counters : per_cpu) sum += reinterpret_cast<const __u64*>(&counters)[i];
+    out.push_back({names[i], sum});
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -39,6 +59,9 @@ Start Kernel::start() const {
 const compile::Tables& Kernel::current() const {
   return impl_->current;
 }
+bool Kernel::has_exclusions_of(uint32_t pod_id) const {
+  return !impl_->lacking_exclusions.contains(pod_id);
+}
 const Failures& Kernel::failures() const {
   return impl_->failures;
 }
@@ -49,6 +72,7 @@ base::Status Kernel::sync(compile::Tables desired) {
     shortfall = apply_changes(impl_->installed.maps, compile::diff(impl_->current, desired));
     if (shortfall.first.empty()) {
       impl_->current = std::move(desired);
+      impl_->lacking_exclusions.clear();
       return {};
     }
     // What was written and what was not is best known by the maps themselves.
@@ -59,6 +83,8 @@ base::Status Kernel::sync(compile::Tables desired) {
     if (shortfall.pods.contains(pod.pod_id)) pod.flags |= WEFT_POD_INBOUND_PROXY;
     if (shortfall.strict_pods.contains(pod.pod_id)) pod.flags = strict_everywhere(pod.flags);
   }
+  impl_->lacking_exclusions = std::move(shortfall.captured_pods);
+  impl_->failures.pods_left_captured += impl_->lacking_exclusions.size();
   impl_->failures.services_left_out += shortfall.services.size();
   impl_->failures.pods_left_to_proxy += shortfall.pods.size();
   impl_->failures.pods_made_strict += shortfall.strict_pods.size();
@@ -66,7 +92,8 @@ base::Status Kernel::sync(compile::Tables desired) {
   return base::fail(base::ErrorKind::kLimit,
                     shortfall.first + "; left out: " + std::to_string(shortfall.services.size()) +
                         " services, the policy of " + std::to_string(shortfall.pods.size()) + " pods, the port modes of " +
-                        std::to_string(shortfall.strict_pods.size()) + " pods, " +
+                        std::to_string(shortfall.strict_pods.size()) + " pods, the exclusions of " +
+                        std::to_string(impl_->lacking_exclusions.size()) + " pods, " +
                         std::to_string(shortfall.writes) + " other entries");
 }
 
@@ -102,18 +129,9 @@ base::Result<unsigned> Kernel::repair_hooks() {
 }
 
 base::Result<std::vector<Counter>> Kernel::counters() const {
-  const int cpus = libbpf_num_possible_cpus();
-  if (cpus <= 0) return base::fail_errno("count the CPUs");
-  std::vector<weft_counters> per_cpu(static_cast<size_t>(cpus));
-  const uint32_t key = 0;
-  if (bpf_map_lookup_elem(impl_->map("counters"), &key, per_cpu.data()) != 0)
-    return base::fail_errno("read counters");
   std::vector<Counter> out;
-  for (size_t i = 0; i < WEFT_COUNTER_COUNT; ++i) {
-    uint64_t sum = 0;
-    for (const auto& counters : per_cpu) sum += reinterpret_cast<const __u64*>(&counters)[i];
-    out.push_back({kCounterNames[i], sum});
-  }
+  TRY(add_sums<weft_counters>(impl_->map("counters"), kCounterNames, out));
+  TRY(add_sums<weft_exclusion_counters>(impl_->map("excluded_counts"), kExclusionCounterNames, out));
   return out;
 }
 

@@ -70,6 +70,7 @@ struct Failures {
   uint64_t services_left_out = 0;   // sync(): a full map; the service keeps its last whole table, or has none
   uint64_t pods_left_to_proxy = 0;  // sync(): a full policy map; the proxy judges all their arrivals
   uint64_t pods_made_strict = 0;    // sync(): a full map of port modes; strict on every port
+  uint64_t pods_left_captured = 0;  // sync(): a full map of exclusions; what they name stays captured
   uint64_t writes_failed = 0;       // sync(): any other write
   uint64_t hooks_repaired = 0;      // repair_hooks(): links that somebody took away
 };
@@ -93,6 +94,8 @@ class Kernel {
   // Brings the kernel to `desired`. What a full map leaves no room for is left out whole, counted and named
   // in the error; all the rest is applied. Order around it: disarm pods that left before, arm new pods after.
   base::Status sync(compile::Tables desired);
+  // Whether every exclusion of this pod is in the kernel, as of the last sync().
+  [[nodiscard]] bool has_exclusions_of(uint32_t pod_id) const;
   // Reads the pinned maps anew; for tests and for the repair loop.
   [[nodiscard]] base::Result<compile::Tables> read_tables() const;
 

@@ -63,6 +63,8 @@ base::Result<Tables> read_back(const MapSet& maps) {
       maps.at("policy").get(), [&](const auto& k, const auto& v) { tables.policies.emplace(k, v); })));
   TRY((read_all<weft_port_key, weft_port_mode>(
       maps.at("port_modes").get(), [&](const auto& k, const auto& v) { tables.port_modes.emplace(k, v); })));
+  TRY((read_by_key<weft_exclusion_key, weft_exclusion>(
+      maps.at("exclusions").get(), [&](const auto& k, const auto& v) { tables.exclusions.emplace(k, v); })));
   TRY((read_all<weft_service_key, weft_service>(
       maps.at("services").get(), [&](const weft_service_key& key, const weft_service& head) {
         compile::Service service{head, {}};

@@ -47,6 +47,7 @@ constexpr std::array kKnown = {
     Row{"security.istio.io", "v1|v1beta1", "peerauthentications", "PeerAuthentication", true},
     Row{"security.istio.io", "v1|v1beta1", "requestauthentications", "RequestAuthentication", true},
     Row{"security.istio.io", "v1|v1beta1", "authorizationpolicies", "AuthorizationPolicy", true},
+    Row{"weft.mesh", "v1alpha1", "captureexclusions", "CaptureExclusion", true},
     Row{"telemetry.istio.io", "v1|v1alpha1", "telemetries", "Telemetry", true},
     Row{"gateway.networking.k8s.io", "v1|v1beta1", "gatewayclasses", "GatewayClass", false},
     Row{"gateway.networking.k8s.io", "v1|v1beta1", "gateways", "Gateway", true},

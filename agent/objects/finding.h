@@ -22,8 +22,9 @@ enum class Kind : uint8_t {
   kDestinationRule,
   kPeerAuthentication,
   kAuthorizationPolicy,
+  kCaptureExclusion,
 };
-inline constexpr size_t kKindCount = 12;
+inline constexpr size_t kKindCount = 13;
 
 // "VirtualService"
 [[nodiscard]] std::string_view name_of(Kind kind);

@@ -36,6 +36,8 @@ constexpr KindTraits kKinds[] = {
      true, &schema::kPeerAuthenticationSchema, read_peer_authentication, stand_in_peer_authentication},
     {Kind::kAuthorizationPolicy, "AuthorizationPolicy", "authorizationpolicies", "ap", kSecurity, kSecurityVersions,
      true, &schema::kAuthorizationPolicySchema, read_authorization_policy, stand_in_authorization_policy},
+    {Kind::kCaptureExclusion, "CaptureExclusion", "captureexclusions", "cex", "weft.mesh", "v1alpha1", true,
+     &schema::kCaptureExclusionSchema, read_capture_exclusion},
 };
 static_assert(std::size(kKinds) == kKindCount);
 

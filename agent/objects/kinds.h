@@ -46,5 +46,6 @@ std::shared_ptr<Object> read_virtual_service(const Node& root, Report& report);
 std::shared_ptr<Object> read_destination_rule(const Node& root, Report& report);
 std::shared_ptr<Object> read_peer_authentication(const Node& root, Report& report);
 std::shared_ptr<Object> read_authorization_policy(const Node& root, Report& report);
+std::shared_ptr<Object> read_capture_exclusion(const Node& root, Report& report);
 
 }  // namespace weft::objects

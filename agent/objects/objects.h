@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/objects/exclusion.h"
 #include "agent/objects/finding.h"
 #include "agent/objects/istio.h"
 #include "agent/objects/kubernetes.h"

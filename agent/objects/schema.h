@@ -105,6 +105,7 @@ extern const Type kVirtualServiceSchema;
 extern const Type kDestinationRuleSchema;
 extern const Type kPeerAuthenticationSchema;
 extern const Type kAuthorizationPolicySchema;
+extern const Type kCaptureExclusionSchema;
 // apiVersion, kind and metadata only: what is read of any object before its kind is known.
 extern const Type kHeaderSchema;
 

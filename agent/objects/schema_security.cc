@@ -56,9 +56,23 @@ constexpr Field kAuthorizationPolicy[] = {
     {"status", kAny, kIgnored},
 };
 
+// weft.mesh/v1alpha1
+constexpr Field kExcludedCalls[] = {{"ports", list(kPort)}, {"cidrs", kStrings}};
+constexpr Field kExcludedArrivals[] = {{"ports", list(kPort)}};
+constexpr Field kCaptureExclusionSpec[] = {
+    {"selector", one(kSelector)}, {"outbound", one(kExcludedCalls)}, {"inbound", one(kExcludedArrivals)}};
+constexpr Field kCaptureExclusion[] = {
+    {"apiVersion", kString, kRequired},
+    {"kind", kString, kRequired},
+    {"metadata", one(kObjectMeta), kRequired},
+    {"spec", one(kCaptureExclusionSpec), kRequired},
+    {"status", kAny, kIgnored},
+};
+
 }  // namespace
 
 const Type kPeerAuthenticationSchema = one(kPeerAuthentication);
 const Type kAuthorizationPolicySchema = one(kAuthorizationPolicy);
+const Type kCaptureExclusionSchema = one(kCaptureExclusion);
 
 }  // namespace weft::objects::schema

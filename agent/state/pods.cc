@@ -10,6 +10,7 @@ namespace {
 constexpr const char* kNetns = "weft.mesh/netns";
 constexpr const char* kCaptured = "weft.mesh/captured";
 constexpr const char* kArmed = "weft.mesh/armed-in-boot";
+constexpr const char* kExcluded = "weft.mesh/excluded";
 constexpr const char* kRedirection = "ambient.istio.io/redirection";
 
 std::string annotation(const objects::Pod& pod, const char* key) {
@@ -42,6 +43,9 @@ Pods::Judged& Pods::judge_pod(const Key& key, const std::shared_ptr<const object
   judged.pod = pod;
   judged.ns = of;
   judged.enrolment = judge(*pod, of.get(), of ? ns->second.enrolment : Enrolment{});
+  judged.annotated.reset();
+  if (auto said = objects::read_exclusions(pod->meta.annotations); said != objects::AnnotatedExclusions{})
+    judged.annotated = std::make_unique<const objects::AnnotatedExclusions>(std::move(said));
   judged.workload = model::kNone;
   judged.local = options.role == model::Role::kNode && !options.node.empty() && pod->spec.node_name == options.node;
   return judged;
@@ -81,10 +85,31 @@ void Pods::add_local(const Judged& judged, const SandboxFact* fact, const StateO
   const NamespacePolicy* const policy = policy_of_namespace(judged.pod->meta.ns);
   if (policy) out.fail_mode = policy->fail_mode;
   policies_.apply(*judged.pod, policy, &out);
+  if (judged.excluded) {
+    out.excluded_ports = judged.excluded->effective.outbound_ports;
+    out.excluded_ranges = judged.excluded->effective.outbound_ranges;
+  }
   const objects::Metadata& meta = judged.pod->meta;
   std::string netns = fact != nullptr ? fact->netns : "";
   if (fact == nullptr && options.netns_by_annotation) netns = annotation(*judged.pod, kNetns);
   sandboxes_.push_back({meta.ns, meta.name, meta.uid, std::move(netns)});
+}
+
+// Arrivals concern every agent, since callers anywhere have to leave the mesh out too. In force is what the pod's own node
+// says that it has in its tables.
+void Pods::exclude(Judged& judged, const StateOptions& options) {
+  static const objects::AnnotatedExclusions kNothing;
+  PodExclusions all = exclusions_.of(*judged.pod, judged.annotated ? *judged.annotated : kNothing);
+  const bool enrolled = judged.enrolment.enrolled;
+  workloads_.back().excluded_ports = enrolled ? all.effective.inbound_ports : std::vector<uint16_t>{};
+  if (options.whole_cluster) {
+    const bool stands = annotation(*judged.pod, kExcluded) == objects::to_string(all.effective);
+    exclusions_.count(*judged.pod, enrolled && is_captured(*judged.pod) && stands);
+  } else if (judged.local) {
+    exclusions_.count(*judged.pod, enrolled);
+  }
+  const bool nothing = all.effective.empty() && all.problem.empty();
+  judged.excluded = nothing ? nullptr : std::make_unique<const PodExclusions>(std::move(all));
 }
 
 void Pods::refresh(const Store& store, const StateOptions& options) {
@@ -95,6 +120,7 @@ void Pods::refresh(const Store& store, const StateOptions& options) {
   labels_.clear();
   local_pods_.clear();
   policies_.begin(store, options.root_namespace);
+  exclusions_.begin(store);
   sandboxes_.clear();
   node_pods_.clear();
   self_ = model::kNone;
@@ -102,6 +128,7 @@ void Pods::refresh(const Store& store, const StateOptions& options) {
     Judged& judged = judge_pod(key, pod, options);
     if (is_finished(*pod)) continue;
     add_workload(judged, former, options);
+    exclude(judged, options);
     const bool enrolled = judged.enrolment.enrolled;
     if (options.role == model::Role::kGateway && key == Key{options.ns, options.pod}) {
       self_ = judged.workload;
@@ -110,7 +137,9 @@ void Pods::refresh(const Store& store, const StateOptions& options) {
       policies_.count(*pod, policy_of_namespace(key.ns), enrolled && is_captured(*pod));
     if (!judged.local) continue;
     node_pods_.push_back({key.ns, key.name, pod->meta.uid, enrolled, annotation(*pod, kRedirection),
-                          annotation(*pod, kCaptured), annotation(*pod, kArmed)});
+                          annotation(*pod, kCaptured), annotation(*pod, kArmed), annotation(*pod, kExcluded),
+                          judged.excluded ? objects::to_string(judged.excluded->effective) : "",
+                          judged.excluded ? judged.excluded->problem : ""});
     const SandboxFact* const fact = store.find_sandbox(*pod);
     // A new sandbox has its addresses before the kubelet has written them into the pod's status.
     const bool has_newer = fact != nullptr && !fact->addresses.empty();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/state/enrolment.h"
+#include "agent/state/exclusions.h"
 #include "agent/state/policies.h"
 #include "agent/state/policy_book.h"
 #include "agent/state/state.h"
@@ -26,6 +27,8 @@ class Pods {
     Enrolment enrolment;
     bool local = false;
     uint32_t workload = model::kNone;  // into workloads(); kNone: the pod is finished
+    std::unique_ptr<const objects::AnnotatedExclusions> annotated;  // null: its annotations say nothing of it
+    std::unique_ptr<const PodExclusions> excluded;                  // as of the last refresh; null: nothing
   };
   struct JudgedNamespace {
     std::shared_ptr<const objects::Namespace> ns;
@@ -43,6 +46,7 @@ class Pods {
   // What local_pods() point at.
   [[nodiscard]] const std::vector<model::PolicyRule>& policy_rules() const { return policies_.rules(); }
   [[nodiscard]] const PolicyBook& policies() const { return policies_; }
+  [[nodiscard]] const ExclusionBook& exclusions() const { return exclusions_; }
   [[nodiscard]] const std::vector<PodSandbox>& sandboxes() const { return sandboxes_; }
   [[nodiscard]] const std::vector<NodePod>& node_pods() const { return node_pods_; }
   [[nodiscard]] uint32_t self() const { return self_; }
@@ -52,6 +56,7 @@ class Pods {
   Judged& judge_pod(const Key& key, const std::shared_ptr<const objects::Pod>& pod, const StateOptions& options);
   void add_workload(Judged& judged, std::vector<model::Workload>& former, const StateOptions& options);
   void add_local(const Judged& judged, const SandboxFact* fact, const StateOptions& options);
+  void exclude(Judged& judged, const StateOptions& options);
   [[nodiscard]] const NamespacePolicy* policy_of_namespace(const std::string& name) const;
   [[nodiscard]] bool asks_for_same_node_tls(const std::string& ns, const StateOptions& options) const;
 
@@ -61,6 +66,7 @@ class Pods {
   std::vector<const objects::Labels*> labels_;  // into pods_
   std::vector<model::LocalPod> local_pods_;
   PolicyBook policies_;
+  ExclusionBook exclusions_;
   std::vector<PodSandbox> sandboxes_;
   std::vector<NodePod> node_pods_;
   uint32_t self_ = model::kNone;

@@ -104,7 +104,27 @@ ObjectStatus status_of_mode(const PeerAuthentication& object, const PolicyBook& 
   return out;
 }
 
+ObjectStatus status_of_exclusion(const objects::CaptureExclusion& object, const PolicyReach& reach, Scope scope) {
+  ObjectStatus out = status_of(object);
+  if (!object.problem.empty()) {
+    out.conditions.push_back(condition("Accepted", false, "InvalidValue", object.problem));
+    out.conditions.push_back(condition("Enforced", false, "InvalidValue", "it excludes nothing until it is mended"));
+    return out;
+  }
+  out.conditions.push_back(condition("Accepted", true, "Accepted", "its ports and ranges are understood"));
+  add_enforced(reach, scope, out);
+  return out;
+}
+
 }  // namespace
+
+std::vector<ObjectStatus> exclusion_statuses(const Store& store, const ExclusionBook& book, const StateOptions& options) {
+  const Scope scope = options.whole_cluster ? Scope::kCluster : Scope::kNode;
+  std::vector<ObjectStatus> out;
+  for (const auto& [key, object] : store.capture_exclusions)
+    out.push_back(status_of_exclusion(*object, book.reach(*object), scope));
+  return out;
+}
 
 std::vector<ObjectStatus> policy_statuses(const Store& store, const PolicyBook& book, const StateOptions& options) {
   const Scope scope = options.whole_cluster ? Scope::kCluster : Scope::kNode;

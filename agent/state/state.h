@@ -49,6 +49,9 @@ struct NodePod {
   bool enrolled = false;
   std::string redirection, captured;  // annotations ambient.istio.io/redirection and weft.mesh/captured
   std::string armed;                  // annotation weft.mesh/armed-in-boot, of agents' own pods
+  std::string excluded;               // annotation weft.mesh/excluded
+  std::string excludes;           // what it shall leave out of the mesh, as weft.mesh/excluded has it
+  std::string exclusion_problem;  // what of that does not count, as a sentence
   auto operator<=>(const NodePod&) const = default;
 };
 

@@ -25,7 +25,8 @@ struct StatusKey {
 //   PeerAuthentication, AuthorizationPolicy
 //                    Accepted, Enforced, Shadowed, PartiallyInvalid
 //   Service          PartiallyInvalid
-//   Pod, Namespace   Enrolled; Namespace also PolicyValid
+//   CaptureExclusion Accepted, Enforced
+//   Pod, Namespace   Enrolled; Namespace also PolicyValid; Pod also Excluded: what goes around the mesh
 //   Snapshot         Accepted False: what the objects ask for breaks a bound of the data plane
 //   any kind         Accepted False, reason Refused: the newest form is refused, the last good one is in
 //   force

@@ -89,6 +89,8 @@ const objects::Object* find_object(const Store& store, const objects::ObjectKey&
       return in(store.peer_authentications, {key.ns, key.name});
     case Kind::kAuthorizationPolicy:
       return in(store.authorization_policies, {key.ns, key.name});
+    case Kind::kCaptureExclusion:
+      return in(store.capture_exclusions, {key.ns, key.name});
     case Kind::kNode:
     case Kind::kEndpointSlice:
     case Kind::kServiceAccount:
@@ -176,6 +178,7 @@ void StatusBook::update(const Store& store, const Pods& pods, const Layout& layo
   if (options.role == model::Role::kNode) {
     add(enrolment_statuses(pods), now);
     add(policy_statuses(store, pods.policies(), options), now);
+    add(exclusion_statuses(store, pods.exclusions(), options), now);
     add_accepted_findings(store, now);
     add_refusals(now);
   }

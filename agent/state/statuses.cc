@@ -149,6 +149,17 @@ void add_policy(const NamespacePolicy& policy, ObjectStatus& out) {
   out.findings.insert(out.findings.end(), policy.findings.begin(), policy.findings.end());
 }
 
+// Of a pod that leaves something out of the mesh, or tries to.
+void add_excluded(const PodExclusions& excluded, bool enrolled, ObjectStatus& out) {
+  const std::string effective = objects::to_string(excluded.effective);
+  if (!excluded.problem.empty())
+    return out.conditions.push_back(condition("Excluded", false, "InvalidValue",
+                                              excluded.problem + (effective.empty() ? "" : "; excluded is " + effective)));
+  if (effective.empty()) return;
+  out.conditions.push_back(enrolled ? condition("Excluded", true, "Excluded", effective)
+                                    : condition("Excluded", false, "NotEnrolled", "the pod is not captured at all"));
+}
+
 }  // namespace
 
 objects::Condition condition(std::string type, bool holds, std::string reason, std::string message) {
@@ -221,6 +232,7 @@ std::vector<ObjectStatus> enrolment_statuses(const Pods& pods) {
     status.conditions.push_back(
         condition("Enrolled", enrolment.enrolled, enrolment.reason, enrolment.message));
     status.findings = enrolment.findings;
+    if (judged.excluded) add_excluded(*judged.excluded, enrolment.enrolled, status);
     out.push_back(std::move(status));
   }
   return out;

@@ -43,6 +43,10 @@ void Store::upsert(const objects::ObjectPtr& object) {
       authorization_policies[key] = objects::as<objects::AuthorizationPolicy>(object);
       dirty.pods = true;
       break;
+    case Kind::kCaptureExclusion:
+      capture_exclusions[key] = objects::as<objects::CaptureExclusion>(object);
+      dirty.pods = true;
+      break;
     case Kind::kNode:
     case Kind::kServiceAccount:
     case Kind::kDeployment:
@@ -80,6 +84,9 @@ void Store::remove(const objects::ObjectKey& object) {
       break;
     case Kind::kAuthorizationPolicy:
       dirty.pods |= authorization_policies.erase(key) > 0;
+      break;
+    case Kind::kCaptureExclusion:
+      dirty.pods |= capture_exclusions.erase(key) > 0;
       break;
     case Kind::kNode:
     case Kind::kServiceAccount:

@@ -42,6 +42,7 @@ struct Store {
   Objects<objects::DestinationRule> destination_rules;
   Objects<objects::PeerAuthentication> peer_authentications;
   Objects<objects::AuthorizationPolicy> authorization_policies;
+  Objects<objects::CaptureExclusion> capture_exclusions;
   Dirty dirty;
 
   void upsert(const objects::ObjectPtr& object);

@@ -4,6 +4,7 @@
 
 #include "agent/objects/kinds.h"
 #include "agent/objects/served.h"
+#include "agent/objects/values.h"
 #include "userspace-proxy/base/log.h"
 
 namespace weft::watch {
@@ -17,7 +18,7 @@ constexpr size_t kMaxPending = 4096;
 kube::Resource resource_of(Kind kind) {
   const objects::KindTraits& traits = objects::traits_of(kind);
   return {.group = std::string(traits.group),
-          .version = "v1",
+          .version = std::string(objects::split_words(traits.versions).front()),
           .plural = std::string(traits.plural),
           .kind = std::string(traits.name),
           .namespaced = traits.namespaced};
@@ -35,7 +36,7 @@ const std::vector<Kind>& kinds_of_the_mesh() {
       Kind::kService,        Kind::kEndpointSlice,
       Kind::kGateway,        Kind::kVirtualService,
       Kind::kDestinationRule, Kind::kPeerAuthentication,
-      Kind::kAuthorizationPolicy,
+      Kind::kAuthorizationPolicy, Kind::kCaptureExclusion,
   };
   return kKinds;
 }

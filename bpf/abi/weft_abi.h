@@ -39,6 +39,8 @@ enum weft_pod_flags {
 	WEFT_POD_HAS_POLICY = 1 << 6,	 /* any rule exists: skip the policy look-ups when clear */
 	WEFT_POD_HAS_PORT_MODES = 1 << 7, /* some port has a mode of its own: skip that look-up when clear */
 	WEFT_POD_TLS_SAME_NODE = 1 << 8, /* asks for TLS between pods of one node too, as caller and as called */
+	WEFT_POD_EXCLUDES_CALLS = 1 << 9,     /* has WEFT_EXCLUDE_PORT or _RANGE entries: skip the look-ups when clear */
+	WEFT_POD_EXCLUDES_ARRIVALS = 1 << 10, /* has WEFT_EXCLUDE_ARRIVAL entries: the same */
 };
 
 /* pods: netns cookie -> the enrolled pod behind it */
@@ -79,6 +81,8 @@ enum weft_workload_flags {
 	WEFT_WORKLOAD_HAS_ALLOW = 1 << 2,  /* as WEFT_POD_HAS_ALLOW; only in `workloads` of local enrolled pods */
 	WEFT_WORKLOAD_HAS_POLICY = 1 << 3, /* as WEFT_POD_HAS_POLICY; so that connect can refuse at once */
 	WEFT_WORKLOAD_TLS_SAME_NODE = 1 << 4, /* as WEFT_POD_TLS_SAME_NODE; of local workloads, also in `backends` */
+	/* in `workloads`: some of its ports are out of the mesh; in `backends`: this one is, ENROLLED is clear there */
+	WEFT_WORKLOAD_EXCLUDES = 1 << 5,
 };
 
 /* workloads: address -> who has it */
@@ -307,6 +311,33 @@ struct weft_port_mode {
 };
 WEFT_ASSERT_SIZE(weft_port_mode, 4);
 
+/*
+ * exclusions: longest prefix match; what goes around the mesh though its pod is enrolled. Asked only with
+ * WEFT_POD_EXCLUDES_* or WEFT_WORKLOAD_EXCLUDES. An entry that is missing means capture.
+ */
+enum weft_exclusion_kind {
+	WEFT_EXCLUDE_PORT = 1,	  /* calls of pod_id to `port`, wherever to */
+	WEFT_EXCLUDE_RANGE4 = 2,  /* calls of pod_id into an IPv4 range, port 0 */
+	WEFT_EXCLUDE_RANGE6 = 3,  /* the same, IPv6 */
+	WEFT_EXCLUDE_ARRIVAL = 4, /* calls to `address` (whole) and `port` (0: any) of an enrolled pod; pod_id 0 */
+};
+
+struct weft_exclusion_key {
+	__u32 prefix_length; /* in bits, of what follows */
+	__u32 pod_id;
+	__u8 kind; /* enum weft_exclusion_kind */
+	__u8 pad;
+	__u16 port; /* host order */
+	struct weft_address address;
+};
+WEFT_ASSERT_SIZE(weft_exclusion_key, 28);
+#define WEFT_EXCLUSION_FIXED_BITS 64 /* pod_id, kind, port */
+
+struct weft_exclusion {
+	__u32 pod_id; /* of this node whose exclusion it is, else 0 */
+};
+WEFT_ASSERT_SIZE(weft_exclusion, 4);
+
 /* enrolled pods a node can hold; `listeners` has WEFT_LISTENERS_PER_POD slots for each, from (pod_id - 1) on */
 #define WEFT_MAX_LOCAL_PODS 1024
 
@@ -405,6 +436,23 @@ struct weft_counters {
 enum weft_counter { WEFT_COUNTERS(WEFT_COUNTER_POSITION) WEFT_COUNTER_COUNT };
 #undef WEFT_COUNTER_POSITION
 WEFT_ASSERT_SIZE(weft_counters, WEFT_COUNTER_COUNT * 8);
+
+/* excluded_counts: as counters, for connections that went around the mesh because somebody asked for it. */
+#define WEFT_EXCLUSION_COUNTERS(X)                                                              \
+	X(excluded_port, "a call went around the mesh: its pod excludes the port")              \
+	X(excluded_range, "a call went around the mesh: its pod excludes the address")          \
+	X(excluded_by_callee, "a call went around the mesh: the called pod excludes the port")  \
+	X(excluded_arrival, "an arrival went around the mesh: the pod excludes the port")
+
+#define WEFT_COUNTER_FIELD(name, meaning) __u64 name;
+struct weft_exclusion_counters {
+	WEFT_EXCLUSION_COUNTERS(WEFT_COUNTER_FIELD)
+};
+#undef WEFT_COUNTER_FIELD
+#define WEFT_COUNTER_POSITION(name, meaning) WEFT_COUNTER_##name,
+enum weft_exclusion_counter { WEFT_EXCLUSION_COUNTERS(WEFT_COUNTER_POSITION) WEFT_EXCLUSION_COUNTER_COUNT };
+#undef WEFT_COUNTER_POSITION
+WEFT_ASSERT_SIZE(weft_exclusion_counters, WEFT_EXCLUSION_COUNTER_COUNT * 8);
 
 /* events: ring buffer of refusals and denials; telemetry only */
 struct weft_event {

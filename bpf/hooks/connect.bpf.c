@@ -4,7 +4,7 @@
  * socket goes to a backend, to the proxy, nowhere, or is none of ours. v4-mapped destinations come
  * through connect6 only.
  */
-#include "bpf/hooks/choose.h"
+#include "bpf/hooks/around.h"
 #include "bpf/hooks/policy.h"
 
 const volatile __u32 mark_bit = WEFT_MARK_DEFAULT;
@@ -36,8 +36,7 @@ HOOK_INLINE struct weft_verdict aim(const struct weft_pod *pod, struct call *cal
 
 	call->service = find_service(&call->destination, call->port, call->protocol);
 	if (!call->service)
-		return weft_connect_workload(
-		    pod, bpf_map_lookup_elem(&workloads, &call->destination), call->protocol);
+		return aim_at_workload(pod, call);
 	verdict = weft_connect_service(call->service, call->protocol);
 	if (verdict.action != WEFT_CONTINUE)
 		return verdict;
@@ -55,6 +54,10 @@ HOOK_INLINE struct weft_verdict ask_policy(const struct weft_pod *pod, const str
 	struct weft_party party = {};
 	struct policy_answer answer;
 
+	if (call->backend && call->backend->flags & WEFT_WORKLOAD_EXCLUDES) {
+		count_excluded(WEFT_COUNTER_excluded_by_callee);
+		return verdict;
+	}
 	if (!weft_connect_asks_policy(pod, workload, call->protocol) || !workload)
 		return verdict;
 	party.pod_id = workload->pod_id;
@@ -72,8 +75,11 @@ HOOK_INLINE struct weft_verdict ask_policy(const struct weft_pod *pod, const str
 
 HOOK_INLINE struct weft_verdict judge(const struct weft_pod *pod, struct call *call)
 {
-	struct weft_verdict verdict = aim(pod, call);
+	struct weft_verdict verdict;
 
+	if (weft_may_exclude_call(pod, call->protocol) && goes_around(pod, call))
+		return weft_excluded_verdict(WEFT_PASS);
+	verdict = aim(pod, call);
 	if (verdict.action == WEFT_PROXY) {
 		__u32 listener = weft_is_v4(&call->destination) ? WEFT_LISTENER_OUTBOUND4
 								: WEFT_LISTENER_OUTBOUND6;

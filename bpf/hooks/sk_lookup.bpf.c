@@ -5,6 +5,7 @@
  * never come here.
  */
 #include "bpf/decide/arrival.h"
+#include "bpf/hooks/exclude.h"
 #include "bpf/hooks/policy.h"
 
 const volatile __u64 pod_cookie = 0;
@@ -72,6 +73,11 @@ HOOK_INLINE struct weft_verdict judge_peer(const struct weft_pod *pod,
 	struct policy_answer answer = {.admitted = true};
 	struct weft_verdict verdict;
 
+	if (weft_may_exclude_arrival(pod, party.port, proof == WEFT_PROOF_PROBE) &&
+	    excludes_arrival(&arrival->tuple.destination, party.port)) {
+		count_excluded(WEFT_COUNTER_excluded_arrival);
+		return weft_excluded_verdict(WEFT_STEER_APP);
+	}
 	if (record && proof == WEFT_PROOF_NONE)
 		count(WEFT_COUNTER_lookup_record_stale);
 	if (record && proven) {

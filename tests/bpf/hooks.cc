@@ -118,14 +118,22 @@ int Hooks::map(const std::string& name) const {
   return maps_.at(name);
 }
 
-uint64_t Hooks::count(weft_counter counter) const {
-  std::vector<weft_counters> per_cpu(static_cast<size_t>(libbpf_num_possible_cpus()));
+uint64_t Hooks::sum(const char* map_name, size_t fields, size_t field) const {
+  const auto cpus = static_cast<size_t>(libbpf_num_possible_cpus());
+  std::vector<uint64_t> all(cpus * fields);
   const uint32_t zero = 0;
-  if (bpf_map_lookup_elem(map("counters"), &zero, per_cpu.data()) != 0)
-    throw std::runtime_error("read counters");
+  if (bpf_map_lookup_elem(map(map_name), &zero, all.data()) != 0) throw std::runtime_error("read counters");
   uint64_t sum = 0;
-  for (const weft_counters& counters : per_cpu) sum += reinterpret_cast<const __u64*>(&counters)[counter];
+  for (size_t cpu = 0; cpu < cpus; ++cpu) sum += all[cpu * fields + field];
   return sum;
+}
+
+uint64_t Hooks::count(weft_counter counter) const {
+  return sum("counters", WEFT_COUNTER_COUNT, counter);
+}
+
+uint64_t Hooks::excluded(weft_exclusion_counter counter) const {
+  return sum("excluded_counts", WEFT_EXCLUSION_COUNTER_COUNT, counter);
 }
 
 std::vector<weft_event> Hooks::events() {

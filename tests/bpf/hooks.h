@@ -58,6 +58,7 @@ class Hooks {
 
   // Summed over the CPUs.
   [[nodiscard]] uint64_t count(weft_counter counter) const;
+  [[nodiscard]] uint64_t excluded(weft_exclusion_counter counter) const;
   // What was reported since the last call.
   [[nodiscard]] std::vector<weft_event> events();
 
@@ -68,6 +69,7 @@ class Hooks {
   };
   struct PodLookup;
 
+  [[nodiscard]] uint64_t sum(const char* map_name, size_t fields, size_t field) const;
   void share_maps(bpf_object* object) const;
   void attach(bpf_program* program, const Cgroup& pods);
 

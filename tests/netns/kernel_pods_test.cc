@@ -202,7 +202,7 @@ TEST_F(KernelPods, ExemptCgroupsAreReplacedAsASet) {
 TEST_F(KernelPods, CountersAreNamedAndBeginAtZero) {
   const auto counters = kernel_->counters();
   ASSERT_TRUE(counters);
-  ASSERT_EQ(counters->size(), size_t{WEFT_COUNTER_COUNT});
+  ASSERT_EQ(counters->size(), size_t{WEFT_COUNTER_COUNT} + WEFT_EXCLUSION_COUNTER_COUNT);
   EXPECT_EQ((*counters)[WEFT_COUNTER_connect_exempt].name, "connect_exempt");
   for (const auto& counter : *counters) EXPECT_EQ(counter.value, 0U) << counter.name;
 }

@@ -184,6 +184,52 @@ TEST_F(KernelTables, PolicyEntriesAreReadBackAsWritten) {
   EXPECT_TRUE(kernel_->read_tables()->policies.empty());
 }
 
+weft_exclusion_key excluded_port(uint32_t pod_id, uint32_t n) {
+  weft_exclusion_key key{};
+  key.prefix_length = WEFT_EXCLUSION_FIXED_BITS + 128;
+  key.pod_id = pod_id;
+  key.kind = WEFT_EXCLUDE_RANGE4;
+  key.address = v4(0x0a000000 + n);
+  return key;
+}
+
+TEST_F(KernelTables, ExclusionsAreReadBackAsWrittenAndATableWithoutThemIsMadeForAnOlderPin) {
+  start();
+  Tables desired;
+  for (uint32_t n = 0; n < 600; ++n) desired.exclusions.emplace(excluded_port(3, n), weft_exclusion{3});
+  ASSERT_TRUE(kernel_->sync(desired));
+  start();
+  Tables same = desired;
+  EXPECT_TRUE(compile::diff(kernel_->current(), same).empty());
+  ASSERT_TRUE(kernel_->sync({}));
+  EXPECT_TRUE(kernel_->read_tables()->exclusions.empty());
+  // What an agent of before left: neither map.
+  kernel_.reset();
+  ASSERT_EQ(unlink(path("exclusions").c_str()), 0);
+  ASSERT_EQ(unlink(path("excluded_counts").c_str()), 0);
+  start();
+  ASSERT_TRUE(kernel_->sync(desired));
+  EXPECT_EQ(kernel_->read_tables()->exclusions.size(), 600U);
+  EXPECT_TRUE(kernel_->counters());
+}
+
+TEST_F(KernelTables, AnExclusionForWhichThereIsNoRoomIsSaidAndThePodIsNotBelievedToHaveIt) {
+  start();
+  Tables desired;
+  for (uint32_t n = 0; n < 131072; ++n) desired.exclusions.emplace(excluded_port(1, n), weft_exclusion{1});
+  ASSERT_TRUE(kernel_->sync(desired));
+  desired.exclusions.emplace(excluded_port(2, 0), weft_exclusion{2});
+  const auto status = kernel_->sync(desired);
+  ASSERT_FALSE(status);
+  EXPECT_NE(status.error().what.find("\"exclusions\": full"), std::string::npos) << status.error().what;
+  EXPECT_TRUE(kernel_->has_exclusions_of(1));
+  EXPECT_FALSE(kernel_->has_exclusions_of(2));
+  EXPECT_EQ(kernel_->failures().pods_left_captured, 1U);
+  std::erase_if(desired.exclusions, [](const auto& item) { return item.first.pod_id == 1; });
+  ASSERT_TRUE(kernel_->sync(desired));
+  EXPECT_TRUE(kernel_->has_exclusions_of(2));
+}
+
 TEST_F(KernelTables, BpftoolShowsServicesAsWords) {
   start();
   ASSERT_TRUE(kernel_->sync(tables_of(1, 2)));

@@ -74,6 +74,7 @@ struct FakeKernel {
   Table<weft_address, weft_workload> workloads;
   Table<weft_policy_key, weft_policy> policies;
   Table<weft_port_key, weft_port_mode> port_modes;
+  Table<weft_exclusion_key, weft_exclusion> exclusions;
   Table<weft_name_key, weft_name> names;
 
   void take(const PutName& c) { names[c.key] = c.value; }
@@ -82,6 +83,8 @@ struct FakeKernel {
   void take(const ErasePolicy& c) { policies.erase(c.key); }
   void take(const PutPortMode& c) { port_modes[c.key] = c.value; }
   void take(const ErasePortMode& c) { port_modes.erase(c.key); }
+  void take(const PutExclusion& c) { exclusions[c.key] = c.value; }
+  void take(const EraseExclusion& c) { exclusions.erase(c.key); }
   void take(const PutWorkload& c) { workloads[c.key] = c.value; }
   void take(const EraseWorkload& c) { workloads.erase(c.key); }
   void take(const PutBackend& c) { backends[c.key] = c.value; }
@@ -112,6 +115,7 @@ struct FakeKernel {
     Tables out;
     out.names = names;
     out.port_modes = port_modes;
+    out.exclusions = exclusions;
     out.workloads = workloads;
     out.policies = policies;
     auto stray = backends;

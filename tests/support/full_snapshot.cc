@@ -52,7 +52,7 @@ std::vector<model::PolicyRule> full_policy_rules() {
 // Does not compile when the model has a field more or less: set it below, carry it in the codec, then count
 // it here.
 [[maybe_unused]] void count_fields(const model::Snapshot& s) {
-  [[maybe_unused]] const auto& [w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15] =
+  [[maybe_unused]] const auto& [w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15, w16] =
       s.workloads[0];
   [[maybe_unused]] const auto& [s1, s2, s3, s4, s5, s6, s7, s8] = s.services[0];
   [[maybe_unused]] const auto& [p1, p2, p3, p4, p5, p6] = s.services[0].ports[0];
@@ -65,7 +65,7 @@ std::vector<model::PolicyRule> full_policy_rules() {
       s.route_tables[0].hosts[0].routes[0].matches[0];
   [[maybe_unused]] const auto& [x1, x2, x3] = s.route_tables[0].hosts[0].routes[0].clusters[0];
   [[maybe_unused]] const auto& [g1, g2, g3, g4] = s.gateway_listeners[0];
-  [[maybe_unused]] const auto& [l1, l2, l3, l4, l5, l6, l7] = s.local_pods[0];
+  [[maybe_unused]] const auto& [l1, l2, l3, l4, l5, l6, l7, l8, l9] = s.local_pods[0];
   [[maybe_unused]] const auto& [b1, b2, b3] = s.local_pods[0].port_modes[0];
   [[maybe_unused]] const auto& [q1, q2, q3, q4, q5] = s.policy_rules[0];
   [[maybe_unused]] const auto& [k1, k2, k3, k4, k5, k6, k7, k8, k9, k10, k11, k12] = s.policy_rules[0].clauses[0][0];
@@ -98,7 +98,8 @@ model::Snapshot full_snapshot() {
                   .enrolled = true,
                   .local = true,
                   .host_network = true,
-                  .same_node_tls = true}};
+                  .same_node_tls = true,
+                  .excluded_ports = {3306, 8080}}};
   s.services = {{.name = "httpgo",
                  .ns = "dev",
                  .hostname = "httpgo.dev.svc.cluster.local",

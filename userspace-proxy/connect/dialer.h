@@ -19,11 +19,11 @@ struct PeerIdentity {
   bool operator==(const PeerIdentity&) const = default;
 };
 
-// Of the endpoint `destination` for a call of `source` (into the Snapshot's workloads, from which the text is borrowed);
-// nothing where the call stays plain.
+// Of the endpoint `destination` for a call of `source` (into the Snapshot's workloads, from which the text is borrowed) to
+// its `port`; nothing where the call stays plain.
 [[nodiscard]] inline std::optional<PeerIdentity> identity_wanted(const model::Snapshot& snapshot, uint32_t source,
-                                                                 uint32_t destination) {
-  if (!model::needs_tunnel(snapshot, source, destination)) return std::nullopt;
+                                                                 uint32_t destination, uint16_t port) {
+  if (!model::needs_tunnel(snapshot, source, destination, port)) return std::nullopt;
   const auto& peer = snapshot.workloads[destination];
   return PeerIdentity{peer.ns, peer.service_account};
 }

@@ -139,7 +139,7 @@ bool Exchange::choose_endpoint(base::SocketAddress* address, std::optional<base:
   const bool http2 = speaks_http2(cluster.protocol) && !head_.websocket;
   endpoint_ =
       route::pick_endpoint(cluster.endpoints, core_.random.next(), endpoint_, [&](const model::Endpoint& e) {
-        return core_.pool->active({info.pod, e.address, std::nullopt, http2, identity_wanted(e.workload)});
+        return core_.pool->active({info.pod, e.address, std::nullopt, http2, identity_wanted(e.workload, e.address.port)});
       });
   if (endpoint_ == SIZE_MAX) return false;
   *address = cluster.endpoints[endpoint_].address;
@@ -147,8 +147,8 @@ bool Exchange::choose_endpoint(base::SocketAddress* address, std::optional<base:
   return true;
 }
 
-std::optional<connect::PeerIdentity> Exchange::identity_wanted(uint32_t workload) const {
-  return connect::identity_wanted(*plan_->info->snapshot, plan_->info->source, workload);
+std::optional<connect::PeerIdentity> Exchange::identity_wanted(uint32_t workload, uint16_t port) const {
+  return connect::identity_wanted(*plan_->info->snapshot, plan_->info->source, workload, port);
 }
 
 void Exchange::connect() {
@@ -160,7 +160,7 @@ void Exchange::connect() {
   ++attempts_;
   enter(Step::kWaiting);
   const Target target{info.pod, destination_address_, client, speaks_http2(protocol) && !head_.websocket,
-                      identity_wanted(workload_)};
+                      identity_wanted(workload_, destination_address_.port)};
   ticket_ = core_.pool->acquire(target, *this, fresh_);
 }
 

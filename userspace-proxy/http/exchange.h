@@ -100,7 +100,7 @@ class Exchange : private PerRequest {
   void connect();
   [[nodiscard]] bool choose_endpoint(base::SocketAddress* address,
                                      std::optional<base::SocketAddress>* client);
-  [[nodiscard]] std::optional<connect::PeerIdentity> identity_wanted(uint32_t workload) const;
+  [[nodiscard]] std::optional<connect::PeerIdentity> identity_wanted(uint32_t workload, uint16_t port) const;
   void send_request();
   [[nodiscard]] bool may_repeat(const Failure& failure) const;
   void local_reply(uint16_t status, observe::Flag flag, std::string_view details, std::string_view text);

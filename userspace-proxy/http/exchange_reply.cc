@@ -127,7 +127,7 @@ observe::FlowKey Exchange::flow_key() const {
   key.source = info.source;
   key.service = cluster_ == model::kNone ? info.service : info.snapshot->clusters[cluster_].service;
   key.destination = workload_;
-  key.security = observe::outbound_security(*info.snapshot, info.source, workload_);
+  key.security = observe::outbound_security(*info.snapshot, info.source, workload_, destination_address_.port);
   return key;
 }
 

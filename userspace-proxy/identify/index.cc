@@ -24,6 +24,7 @@ Candidates candidates_of(const model::Snapshot& snapshot, const model::Cluster& 
   const auto is_remote = [&](const model::Endpoint& endpoint) {
     if (endpoint.workload == model::kNone) return false;
     const auto& workload = snapshot.workloads[endpoint.workload];
+    if (model::excludes(workload, endpoint.address.port)) return false;
     return workload.enrolled && (!workload.local || tls || workload.same_node_tls);
   };
   const auto is_alike = [&](const model::Endpoint& endpoint) {

@@ -95,7 +95,7 @@ class Converter {
     out->local = in.local();
     out->host_network = in.host_network();
     out->same_node_tls = in.same_node_tls();
-    return {};
+    return get_ports(in.excluded_ports(), &out->excluded_ports);
   }
 
   Status get(const wire::Cluster& in, Cluster* out) {

@@ -43,6 +43,7 @@ void put(const Workload& workload, wire::Workload* out) {
   out->set_local(workload.local);
   out->set_host_network(workload.host_network);
   out->set_same_node_tls(workload.same_node_tls);
+  out->mutable_excluded_ports()->Add(workload.excluded_ports.begin(), workload.excluded_ports.end());
 }
 
 void put(const Cluster& cluster, wire::Cluster* out) {

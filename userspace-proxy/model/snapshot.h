@@ -36,6 +36,8 @@ struct Workload {
   bool local = false;                                  // on this Snapshot's node
   bool host_network = false;
   bool same_node_tls = false;                          // asks for TLS between pods of one node as well (D14)
+  // Calls to these ports go around the mesh though it is enrolled; ascending, each once; 0 alone: to every port.
+  std::vector<uint16_t> excluded_ports;
   auto operator<=>(const Workload&) const = default;
 };
 
@@ -154,6 +156,10 @@ struct LocalPod {
   FailMode fail_mode = FailMode::kClosed;      // what new connections do while no proxy listens
   bool inbound_proxy = false;                  // every arrival goes through the proxy (L7 telemetry or policy asks)
   std::vector<uint32_t> rules;                 // into Snapshot::policy_rules, in the order of their objects
+  // Its own calls to these ports, or into these ranges, go around the mesh. Ascending; bits beyond a prefix are zero.
+  // For the kernel's tables alone, not on the wire: what is excluded never comes to a proxy.
+  std::vector<uint16_t> excluded_ports;
+  std::vector<base::Cidr> excluded_ranges;
   auto operator<=>(const LocalPod&) const = default;
 };
 
@@ -186,9 +192,12 @@ using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
 // "ns/name"
 [[nodiscard]] std::string key_of(const Workload& workload);
-// Whether calls from `source` to `destination` (into workloads; kNone: nobody known) go over HBONE or not at all:
-// the mesh has a CA, and the destination is enrolled, on another node or with a wish for TLS on one node.
-[[nodiscard]] bool needs_tunnel(const Snapshot& snapshot, uint32_t source, uint32_t destination);
+// Whether calls to this port of the pod go around the mesh.
+[[nodiscard]] bool excludes(const Workload& workload, uint16_t port);
+// Whether calls from `source` to `port` of `destination` (into workloads; kNone: nobody known) go over HBONE or not at
+// all: the mesh has a CA, and the destination is enrolled, on another node or with a wish for TLS on one node, and does
+// not exclude the port.
+[[nodiscard]] bool needs_tunnel(const Snapshot& snapshot, uint32_t source, uint32_t destination, uint16_t port);
 [[nodiscard]] SpiffeId spiffe_id_of(const Workload& workload, const Settings& settings);
 // "spiffe://<trust domain>/ns/<ns>/sa/<sa>"
 [[nodiscard]] std::string identity_of(const Workload& workload, const Settings& settings);

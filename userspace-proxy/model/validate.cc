@@ -2,6 +2,8 @@
 // text bounded.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "userspace-proxy/model/codec.h"
 #include "userspace-proxy/model/identity.h"
 #include "userspace-proxy/model/limits.h"
@@ -100,6 +102,8 @@ class Validator {
     TRY(check_text("canonical_revision", workload.canonical_revision, kMaxName));
     TRY(check_text("host_ip", workload.host_ip, kMaxName));
     TRY(check_count("addresses", workload.addresses));
+    TRY(check_count("excluded_ports", workload.excluded_ports));
+    if (!std::ranges::is_sorted(workload.excluded_ports)) return broken("excluded_ports: not in order");
     return check_labels("labels", workload.labels);
   }
 

@@ -83,12 +83,13 @@ std::string_view name_of(Security security) {
 
 }  // namespace
 
-Security outbound_security(const model::Snapshot& snapshot, uint32_t source, uint32_t destination) {
-  if (model::needs_tunnel(snapshot, source, destination)) return Security::kMutualTls;
+Security outbound_security(const model::Snapshot& snapshot, uint32_t source, uint32_t destination,
+                           uint16_t port) {
+  if (model::needs_tunnel(snapshot, source, destination, port)) return Security::kMutualTls;
   const model::Workload* from = at(snapshot.workloads, source);
   const model::Workload* to = at(snapshot.workloads, destination);
   const bool attested = snapshot.role == model::Role::kNode && from != nullptr && to != nullptr &&
-                        from->enrolled && from->local && to->enrolled && to->local;
+                        from->enrolled && from->local && to->enrolled && to->local && !model::excludes(*to, port);
   return attested ? Security::kKernelAttested : Security::kNone;
 }
 

@@ -18,8 +18,9 @@ enum class Security : uint8_t {
 };
 enum class RequestProtocol : uint8_t { kTcp, kHttp, kGrpc };
 
-// Of a call that a proxy makes in the name of workload `source` (indexes into `snapshot`).
-[[nodiscard]] Security outbound_security(const model::Snapshot& snapshot, uint32_t source, uint32_t destination);
+// Of a call that a proxy makes in the name of workload `source` to `port` of `destination` (indexes into `snapshot`).
+[[nodiscard]] Security outbound_security(const model::Snapshot& snapshot, uint32_t source, uint32_t destination,
+                                         uint16_t port);
 
 // Who talks to whom, by indexes into one Snapshot. Costs one hash of five integers and three small ones to resolve.
 struct FlowKey {

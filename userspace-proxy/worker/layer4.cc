@@ -68,7 +68,7 @@ void Layer4::dial() {
   if (info_.inbound()) target.client = info_.peer;
   if (!info_.inbound()) {
     const auto& services = info_.snapshot->services;
-    target.identity = connect::identity_wanted(*info_.snapshot, info_.source, destination_);
+    target.identity = connect::identity_wanted(*info_.snapshot, info_.source, destination_, target_.port);
     target.origin = {info_.peer, info_.service == model::kNone ? std::string_view() : services[info_.service].hostname};
   }
   dial_ = tools_.dialer.dial(target, *this);
@@ -180,7 +180,8 @@ void Layer4::enter(Step step) {
 }
 
 observe::Security Layer4::security() const {
-  if (!info_.inbound()) return observe::outbound_security(*info_.snapshot, info_.source, destination_);
+  if (!info_.inbound())
+    return observe::outbound_security(*info_.snapshot, info_.source, destination_, target_.port);
   if (info_.tunnelled) return observe::Security::kMutualTls;
   return info_.proven ? observe::Security::kKernelAttested : observe::Security::kNone;
 }

@@ -5,7 +5,7 @@
 namespace weft::announce {
 namespace {
 
-TEST(PodStatusPatch, both_annotations_are_set_for_that_very_pod) {
+TEST(PodStatusPatch, all_annotations_are_set_for_that_very_pod) {
   const enrol::AnnouncedPod pod{"dev", "web", "u1", true, {}};
   EXPECT_EQ(
       objects::to_json(patch_of(pod, {"enabled", "boot/7"}), 0),
@@ -31,6 +31,20 @@ TEST(PodStatusPatch, only_the_agents_own_pod_hears_of_the_boot) {
   own.shown.armed = "boot-1";
   const objects::Node patch = patch_of(own, {});
   ASSERT_NE(patch.at({"metadata", "annotations"}).find(enrol::kArmedAnnotation), nullptr) << "null takes it away";
+}
+
+TEST(PodStatusPatch, what_is_excluded_is_said_and_taken_away) {
+  enrol::AnnouncedPod pod{"dev", "web", "u1", true, {}};
+  const enrol::Announcement said{.redirection = "enabled",
+                                 .captured = "boot/7",
+                                 .excluded = "outbound 3306"};
+  EXPECT_NE(objects::to_json(patch_of(pod, said), 0)
+                .find(R"("weft.mesh/excluded":"outbound 3306")"),
+            std::string::npos);
+  pod.shown = said;
+  EXPECT_NE(objects::to_json(patch_of(pod, {"enabled", "boot/7"}), 0)
+                .find(R"("weft.mesh/excluded":null)"),
+            std::string::npos);
 }
 
 } // namespace

@@ -31,10 +31,11 @@ class AnnouncerTest : public ::testing::Test {
     return {.name = "dev/web", .netns_cookie = 7, .gap = why, .detail = detail};
   }
   void update(const std::vector<PodStatus>& statuses, bool enrolled = true) {
-    announcer_.update({{"dev", "web", "u1", enrolled, door_.shown["u1"]}}, statuses);
+    announcer_.update({{"dev", "web", "u1", enrolled, door_.shown["u1"], excludes_, problem_}}, statuses);
   }
   [[nodiscard]] Announcement shown() { return door_.shown["u1"]; }
 
+  std::string excludes_, problem_;
   test::FakeClock clock_;
   FakeDoor door_;
   Announcer announcer_{clock_, "boot-1", door_};
@@ -138,6 +139,50 @@ TEST_F(AnnouncerTest, who_leaves_loses_the_note_and_other_meshes_keep_theirs) {
   door_.shown["u1"] = {"enabled", ""};
   update({}, false);
   EXPECT_EQ(shown(), (Announcement{"enabled", ""}));
+}
+
+TEST_F(AnnouncerTest, what_goes_around_the_mesh_is_written_and_told_and_so_is_its_end) {
+  excludes_ = "outbound 3306";
+  update({gap(Gap::kArming)});
+  EXPECT_EQ(door_.writes, 0) << "not before its tables hold";
+  update({captured()});
+  update({captured()});
+  EXPECT_EQ(shown(), (Announcement{.redirection = "enabled", .captured = "boot-1/7", .excluded = "outbound 3306"}));
+  EXPECT_EQ(door_.writes, 1);
+  ASSERT_EQ(door_.events.size(), 2U);
+  EXPECT_EQ(door_.events[1], "MeshExcluded: goes around the mesh: outbound 3306");
+  update({gap(Gap::kNoProxy)});
+  EXPECT_EQ(shown().excluded, "outbound 3306");
+  excludes_ = "";
+  update({captured()});
+  EXPECT_EQ(shown(), proven_);
+  EXPECT_EQ(door_.events.back(), "MeshExcluded: nothing goes around the mesh any more");
+  excludes_ = "inbound *";
+  update({captured()});
+  EXPECT_EQ(shown().excluded, "inbound *");
+  update({}, false);
+  EXPECT_EQ(shown(), Announcement{}) << "who leaves the mesh leaves nothing out of it";
+  EXPECT_EQ(announcer_.counters().withdrawn, 1U) << "a change of exclusions takes no proof away";
+}
+
+TEST_F(AnnouncerTest, an_agent_that_starts_anew_does_not_tell_again_what_goes_around) {
+  excludes_ = "outbound 3306";
+  door_.shown["u1"] = {.redirection = "enabled", .captured = "boot-1/7", .excluded = "outbound 3306"};
+  update({captured()});
+  EXPECT_EQ(door_.writes, 0);
+  EXPECT_TRUE(door_.events.empty());
+}
+
+TEST_F(AnnouncerTest, a_wish_that_does_not_count_is_told_once_as_a_warning) {
+  problem_ = "annotation x: no port";
+  update({captured()});
+  update({captured()});
+  EXPECT_EQ(shown(), proven_);
+  ASSERT_EQ(door_.events.size(), 2U);
+  EXPECT_EQ(door_.events[1], "MeshExclusionRefused: annotation x: no port");
+  problem_ = "";
+  update({captured()});
+  EXPECT_EQ(door_.events.size(), 2U);
 }
 
 TEST_F(AnnouncerTest, what_does_not_arrive_is_written_again_now_and_then) {

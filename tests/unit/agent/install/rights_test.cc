@@ -135,7 +135,8 @@ Grants reading() {
           {"|networking.istio.io|gateways|", look},
           {"|networking.istio.io|virtualservices|", look},
           {"|security.istio.io|authorizationpolicies|", look},
-          {"|security.istio.io|peerauthentications|", look}};
+          {"|security.istio.io|peerauthentications|", look},
+          {"|weft.mesh|captureexclusions|", look}};
 }
 
 Grants with(Grants grants, const Grants& more) {
@@ -162,6 +163,7 @@ TEST(Rights, control_writes_statuses_and_the_objects_that_have_a_name) {
                          {"|networking.istio.io|virtualservices/status|", {"patch"}},
                          {"|security.istio.io|authorizationpolicies/status|", {"patch"}},
                          {"|security.istio.io|peerauthentications/status|", {"patch"}},
+                         {"|weft.mesh|captureexclusions/status|", {"patch"}},
                          {"weft-system||secrets|weft-ca", own},
                          {"weft-system||secrets|cacerts", {"get"}},
                          {"weft-system||configmaps|weft-ca-root", own},

@@ -124,6 +124,17 @@ TEST_F(IdentifyTest, who_wants_tls_on_its_own_node_is_given_endpoints_of_its_own
   EXPECT_EQ(chosen()["10.0.1.3:8080"], 50);
 }
 
+TEST_F(IdentifyTest, the_kernel_serves_its_share_of_endpoints_that_leave_their_port_out_of_the_mesh) {
+  auto snapshot = small();
+  snapshot.workloads[0].same_node_tls = true;
+  snapshot.workloads[3].excluded_ports = {8080};
+  const Index now(std::make_shared<const model::Snapshot>(snapshot));
+  const ConnInfo info = identify(
+      now, {.kind = Kind::kOutbound, .pod = "dev/web", .original = at("10.96.0.1:80"), .peer = at("10.0.1.1:1")});
+  for (uint64_t random = 0; random < 90; ++random)
+    EXPECT_NE(choose_endpoint(now, info, random)->address, at("10.0.1.3:8080"));
+}
+
 TEST_F(IdentifyTest, http_is_read_only_where_a_route_table_asks_for_it) {
   auto snapshot = small();
   snapshot.services[0].ports[0].protocol = model::Protocol::kHttp;

@@ -87,6 +87,9 @@ TEST(CodecTest, a_policy_that_two_readers_could_read_in_two_ways_is_refused) {
   s = test::full_snapshot();
   s.local_pods[0].port_modes.push_back(s.local_pods[0].port_modes[0]);
   EXPECT_EQ(refusal_of(s), "snapshot: local_pods[0].port_modes[1].port: 8080 after 8080");
+  s = test::full_snapshot();
+  s.workloads[0].excluded_ports = {81, 80};
+  EXPECT_EQ(refusal_of(s), "snapshot: workloads[0].excluded_ports: not in order");
 }
 
 TEST(CodecTest, another_format_number_is_refused) {

@@ -87,19 +87,23 @@ TEST_F(MetricsTest, what_vouches_for_the_source_is_a_label_and_so_is_the_princip
 TEST_F(MetricsTest, the_security_of_a_call_follows_from_where_both_ends_are) {
   snapshot.workloads[0].enrolled = snapshot.workloads[0].local = true;
   snapshot.workloads[1].enrolled = true;
-  EXPECT_EQ(outbound_security(snapshot, 0, 1), Security::kNone) << "no CA";
+  EXPECT_EQ(outbound_security(snapshot, 0, 1, 80), Security::kNone) << "no CA";
   snapshot.settings.mutual_tls = true;
-  EXPECT_EQ(outbound_security(snapshot, 0, 1), Security::kMutualTls);
+  EXPECT_EQ(outbound_security(snapshot, 0, 1, 80), Security::kMutualTls);
   snapshot.workloads[1].local = true;
-  EXPECT_EQ(outbound_security(snapshot, 0, 1), Security::kKernelAttested);
+  EXPECT_EQ(outbound_security(snapshot, 0, 1, 80), Security::kKernelAttested);
+  snapshot.workloads[1].excluded_ports = {80};
+  EXPECT_EQ(outbound_security(snapshot, 0, 1, 80), Security::kNone) << "the called pod leaves this port out";
+  EXPECT_EQ(outbound_security(snapshot, 0, 1, 81), Security::kKernelAttested);
+  snapshot.workloads[1].excluded_ports.clear();
   snapshot.workloads[0].same_node_tls = true;
-  EXPECT_EQ(outbound_security(snapshot, 0, 1), Security::kMutualTls);
+  EXPECT_EQ(outbound_security(snapshot, 0, 1, 80), Security::kMutualTls);
   snapshot.workloads[0].same_node_tls = false;
   snapshot.role = model::Role::kGateway;
-  EXPECT_EQ(outbound_security(snapshot, 0, 1), Security::kMutualTls) << "the kernel does not see a gateway";
+  EXPECT_EQ(outbound_security(snapshot, 0, 1, 80), Security::kMutualTls) << "the kernel does not see a gateway";
   snapshot.workloads[1].enrolled = false;
-  EXPECT_EQ(outbound_security(snapshot, 0, 1), Security::kNone);
-  EXPECT_EQ(outbound_security(snapshot, 0, model::kNone), Security::kNone);
+  EXPECT_EQ(outbound_security(snapshot, 0, 1, 80), Security::kNone);
+  EXPECT_EQ(outbound_security(snapshot, 0, model::kNone, 80), Security::kNone);
 }
 
 TEST_F(MetricsTest, requests_are_told_apart_by_code_and_flag) {
