@@ -125,6 +125,8 @@ TEST_F(BoundsTest, beyond_its_number_of_connections_a_proxy_resets_who_comes_and
 
 TEST_F(BoundsTest, readers_that_do_not_read_cost_no_more_than_the_bound_of_their_bytes_on_either_node) {
   const Proxy source = proxy("node1"), destination = proxy("node2");
+  ASSERT_GT(source.pid, 0);
+  ASSERT_GT(destination.pid, 0);
   auto slow = hoarded("stalled.mesh:7000", 200, 10, {"--bytes", "20000000"});
   std::this_thread::sleep_for(seconds(4));
   EXPECT_TRUE(works("mesh", "client", "far.mesh")) << "between the same two proxies";
