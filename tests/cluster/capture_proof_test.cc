@@ -171,6 +171,18 @@ class InspectionTest : public CaptureProofTest {
   }
 };
 
+TEST_F(InspectionTest, the_check_says_where_hooks_are_attached_and_finds_nothing_wrong) {
+  std::string said;
+  EXPECT_TRUE(eventually([&] {
+    const Answer answer = user().line("istioctl check");
+    said = answer.out + answer.err;
+    return answer.ok();
+  })) << said;
+  EXPECT_NE(said.find("hooks are attached at /"), std::string::npos) << said;
+  EXPECT_NE(said.find("kubepods"), std::string::npos) << said;
+  EXPECT_NE(said.find("node1, node2"), std::string::npos) << said;
+}
+
 TEST_F(InspectionTest, bpftool_on_the_node_shows_pods_and_services_by_fields_that_can_be_read) {
   const std::string ip = lab().get("proof", "pod", "one")["status"]["podIP"];
   const json pod =
