@@ -171,6 +171,7 @@ base::Status Node::open_announcer() {
   TRY_ASSIGN(pod_statuses_, announce::PodStatusWriter::create(std::move(config), clock_, options_.node));
   announcer_ = std::make_unique<enrol::Announcer>(clock_, boot_id, *pod_statuses_,
                                                   options_.pod.empty() ? "" : options_.ns + "/" + options_.pod);
+  announcer_->set_attached(fmt::format("{} ({})", place_.pods.directory, place_.pods.why));
   return {};
 }
 
@@ -185,7 +186,7 @@ void Node::announce() {
   std::vector<enrol::AnnouncedPod> pods;
   for (const auto& pod : node_pods_) {
     const bool in_force = has_exclusions(pod);
-    pods.push_back({pod.ns, pod.name, pod.uid, pod.enrolled, {pod.redirection, pod.captured, pod.armed, pod.excluded},
+    pods.push_back({pod.ns, pod.name, pod.uid, pod.enrolled, {pod.redirection, pod.captured, pod.armed, pod.excluded, pod.attached},
                     in_force ? pod.excludes : "",
                     in_force ? pod.exclusion_problem : "the kernel's table of exclusions is full: some do not count"});
   }

@@ -27,6 +27,8 @@ objects::Node patch_of(const enrol::AnnouncedPod &pod,
                   text_or_null(announcement.captured));
   if (!announcement.armed.empty() || !pod.shown.armed.empty())
     annotations.set(enrol::kArmedAnnotation, text_or_null(announcement.armed));
+  if (!announcement.attached.empty())
+    annotations.set(enrol::kAttachedAnnotation, text_or_null(announcement.attached));
   if (!announcement.excluded.empty() || !pod.shown.excluded.empty())
     annotations.set(enrol::kExcludedAnnotation,
                     text_or_null(announcement.excluded));

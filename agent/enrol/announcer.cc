@@ -27,6 +27,7 @@ Announcement Announcer::wanted(const AnnouncedPod& pod, const PodStatus* status,
   if (pod.ns + "/" + pod.name == own_pod_) {
     Announcement own = pod.shown;
     own.armed = armed_ ? boot_id_ : "";
+    own.attached = attached_;
     return own;
   }
   if (status == nullptr) {

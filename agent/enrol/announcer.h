@@ -17,6 +17,8 @@ inline constexpr const char* kRedirectionAnnotation = "ambient.istio.io/redirect
 inline constexpr const char* kCapturedAnnotation = "weft.mesh/captured";
 // On the agent's own pod, read by weft-control: the boot in which it has attached its programs and judged the node's pods.
 inline constexpr const char* kArmedAnnotation = "weft.mesh/armed-in-boot";
+// There too: where its programs are attached, and why there.
+inline constexpr const char* kAttachedAnnotation = "weft.mesh/attached-at";
 inline constexpr const char* kExcludedAnnotation = "weft.mesh/excluded";
 
 // Empty: the annotation is not there.
@@ -25,6 +27,7 @@ struct Announcement {
   std::string captured;     // "<boot id>/<netns cookie>"
   std::string armed = {};   // of the agent's own pod: "<boot id>"
   std::string excluded = {};  // what goes around the mesh: "outbound 3306; inbound 8080"
+  std::string attached = {};  // of the agent's own pod: "<directory> (<why there>)"
   bool operator==(const Announcement&) const = default;
 };
 
@@ -74,6 +77,7 @@ class Announcer {
 
   // Whether every new pod of this node is captured, or kept waiting: said on the agent's own pod with the next update().
   void set_armed(bool armed) { armed_ = armed; }
+  void set_attached(std::string at) { attached_ = std::move(at); }
 
   // Call with every change and now and then: what the objects show, and how the pods stand.
   void update(const std::vector<AnnouncedPod>& pods, const std::vector<PodStatus>& statuses);
@@ -100,6 +104,7 @@ class Announcer {
   const base::Clock& clock_;
   const std::string boot_id_, own_pod_;
   bool armed_ = false;
+  std::string attached_;
   PodStatusDoor& door_;
   std::map<std::string, Record> records_;  // by uid
   AnnouncerCounters counters_;

@@ -10,6 +10,7 @@ namespace {
 constexpr const char* kNetns = "weft.mesh/netns";
 constexpr const char* kCaptured = "weft.mesh/captured";
 constexpr const char* kArmed = "weft.mesh/armed-in-boot";
+constexpr const char* kAttached = "weft.mesh/attached-at";
 constexpr const char* kExcluded = "weft.mesh/excluded";
 constexpr const char* kRedirection = "ambient.istio.io/redirection";
 
@@ -137,7 +138,8 @@ void Pods::refresh(const Store& store, const StateOptions& options) {
       policies_.count(*pod, policy_of_namespace(key.ns), enrolled && is_captured(*pod));
     if (!judged.local) continue;
     node_pods_.push_back({key.ns, key.name, pod->meta.uid, enrolled, annotation(*pod, kRedirection),
-                          annotation(*pod, kCaptured), annotation(*pod, kArmed), annotation(*pod, kExcluded),
+                          annotation(*pod, kCaptured), annotation(*pod, kExcluded), annotation(*pod, kArmed),
+                          annotation(*pod, kAttached),
                           judged.excluded ? objects::to_string(judged.excluded->effective) : "",
                           judged.excluded ? judged.excluded->problem : ""});
     const SandboxFact* const fact = store.find_sandbox(*pod);

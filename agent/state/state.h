@@ -47,9 +47,9 @@ struct PodSandbox {
 struct NodePod {
   std::string ns, name, uid;
   bool enrolled = false;
-  std::string redirection, captured;  // annotations ambient.istio.io/redirection and weft.mesh/captured
-  std::string armed;                  // annotation weft.mesh/armed-in-boot, of agents' own pods
-  std::string excluded;               // annotation weft.mesh/excluded
+  // Annotations ambient.istio.io/redirection, weft.mesh/captured, weft.mesh/excluded.
+  std::string redirection, captured, excluded;
+  std::string armed, attached;    // of agents' own pods: weft.mesh/armed-in-boot, weft.mesh/attached-at
   std::string excludes;           // what it shall leave out of the mesh, as weft.mesh/excluded has it
   std::string exclusion_problem;  // what of that does not count, as a sentence
   auto operator<=>(const NodePod&) const = default;
