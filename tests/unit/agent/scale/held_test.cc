@@ -36,6 +36,13 @@ void* operator new(size_t size) {
 void* operator new[](size_t size) {
   return taken(size);
 }
+// As a library asks (simdjson): what one of these makes, the operators below take back.
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  return taken(size);
+}
+void* operator new[](size_t size, const std::nothrow_t&) noexcept {
+  return taken(size);
+}
 void operator delete(void* block) noexcept {
   given_back(block);
 }
