@@ -251,7 +251,8 @@ int connect_main(const Options& options) {
     ++ends[o.end];
     good += o.end == "eof" && o.intact ? 1 : 0;
   }
-  std::printf("{\"good\":%d,\"of\":%d,\"slowest_ms\":%ld", good, options.count, slowest_ms);
+  std::printf("{\"good\":%d,\"of\":%d", good, options.count);
+  if (options.mode == "steady") std::printf(",\"slowest_ms\":%ld", slowest_ms);
   for (const auto& [end, n] : ends) std::printf(",\"%s\":%d", end.c_str(), n);
   std::printf("}\n");
   return good == options.count ? 0 : 1;
