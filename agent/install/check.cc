@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <map>
-
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <set>
 
 #include "agent/install/crd.h"
@@ -230,6 +229,27 @@ Finding nodes_capture(Cluster& cluster) {
                "kubectl describe node: the condition's message says what to look at");
 }
 
+// Where the agents have attached their hooks, by their own word.
+Finding attach_points(Cluster& cluster) {
+  const auto agents = cluster.list("v1", "Pod", "weft-system", "app=weft-agent");
+  if (!agents) return unanswered(agents.error());
+  std::map<std::string, std::vector<std::string>> by_place;
+  std::vector<std::string> silent;
+  for (const Node& agent : *agents) {
+    const std::string& node = agent.at({"spec", "nodeName"}).as_string();
+    const std::string& place = agent.at({"metadata", "annotations", "weft.mesh/attached-at"}).as_string();
+    (place.empty() ? silent : by_place[place]).push_back(node);
+  }
+  if (!silent.empty())
+    return error("the agent has not said where on " + names_text(silent), "kubectl logs -n weft-system the node's weft-agent");
+  Finding found;
+  for (auto& [place, nodes] : by_place) {
+    std::ranges::sort(nodes);
+    found.text += fmt::format("{}{} of {}", found.text.empty() ? "hooks are attached at " : "; ", place, names_text(nodes));
+  }
+  return found;
+}
+
 Finding fail_mode(const Settings& settings) {
   if (settings.cni_fail_mode == "closed") return {};
   return {Verdict::kWarning, "cni.failMode is open: a pod that starts while its node's agent is away is outside the mesh until "
@@ -280,6 +300,7 @@ std::vector<Check> check_installed(Cluster& cluster, const Settings& settings, c
                 [&] { return authority_root(cluster, "istio-system"); });
   questions.ask("nodes-capture", kMesh, "every Linux node has its programs attached since it was booted",
                 [&] { return nodes_capture(cluster); });
+  questions.ask("nodes-attached", kMesh, "hooks are attached where the pods are", [&] { return attach_points(cluster); });
   questions.ask("cni-fail-mode", kMesh, "a pod of the mesh starts captured or not at all",
                 [&] { return fail_mode(settings); });
   questions.ask("pods-captured", kMesh, "pods of enrolled namespaces are captured",
