@@ -9,29 +9,25 @@
 namespace weft::announce {
 namespace {
 
-constexpr const char *kManager = "weft-agent";
+constexpr const char* kManager = "weft-agent";
 constexpr base::Nanos kDeadline = std::chrono::seconds(5);
 
-objects::Node text_or_null(const std::string &text) {
+objects::Node text_or_null(const std::string& text) {
   return text.empty() ? objects::Node() : objects::Node::string(text);
 }
 
-} // namespace
+}  // namespace
 
-objects::Node patch_of(const enrol::AnnouncedPod &pod,
-                       const enrol::Announcement &announcement) {
+objects::Node patch_of(const enrol::AnnouncedPod& pod, const enrol::Announcement& announcement) {
   objects::Node annotations = objects::Node::mapping();
-  annotations.set(enrol::kRedirectionAnnotation,
-                  text_or_null(announcement.redirection));
-  annotations.set(enrol::kCapturedAnnotation,
-                  text_or_null(announcement.captured));
+  annotations.set(enrol::kRedirectionAnnotation, text_or_null(announcement.redirection));
+  annotations.set(enrol::kCapturedAnnotation, text_or_null(announcement.captured));
   if (!announcement.armed.empty() || !pod.shown.armed.empty())
     annotations.set(enrol::kArmedAnnotation, text_or_null(announcement.armed));
   if (!announcement.attached.empty())
     annotations.set(enrol::kAttachedAnnotation, text_or_null(announcement.attached));
   if (!announcement.excluded.empty() || !pod.shown.excluded.empty())
-    annotations.set(enrol::kExcludedAnnotation,
-                    text_or_null(announcement.excluded));
+    annotations.set(enrol::kExcludedAnnotation, text_or_null(announcement.excluded));
   objects::Node metadata = objects::Node::mapping();
   metadata.set("uid", objects::Node::string(pod.uid));
   metadata.set("annotations", std::move(annotations));
@@ -40,17 +36,15 @@ objects::Node patch_of(const enrol::AnnouncedPod &pod,
   return patch;
 }
 
-base::Result<std::unique_ptr<PodStatusWriter>>
-PodStatusWriter::create(kube::Config config, const base::Clock &clock,
-                        const std::string &node) {
+base::Result<std::unique_ptr<PodStatusWriter>> PodStatusWriter::create(kube::Config config,
+                                                                       const base::Clock& clock,
+                                                                       const std::string& node) {
   TRY_ASSIGN(auto client, kube::Client::create(std::move(config), clock));
-  std::unique_ptr<PodStatusWriter> writer(
-      new PodStatusWriter(std::move(client)));
+  std::unique_ptr<PodStatusWriter> writer(new PodStatusWriter(std::move(client)));
   kube::EventOptions events;
   events.controller = "weft.mesh/agent";
   events.instance = node;
-  writer->events_ = std::make_unique<kube::EventRecorder>(
-      *writer->client_, clock, std::move(events));
+  writer->events_ = std::make_unique<kube::EventRecorder>(*writer->client_, clock, std::move(events));
   writer->thread_ = std::thread([raw = writer.get()] {
     pthread_setname_np(pthread_self(), "pod-status");
     raw->run();
@@ -70,12 +64,10 @@ PodStatusWriter::~PodStatusWriter() {
   events_.reset();
 }
 
-void PodStatusWriter::annotate(const enrol::AnnouncedPod &pod,
-                               const enrol::Announcement &announcement) {
+void PodStatusWriter::annotate(const enrol::AnnouncedPod& pod, const enrol::Announcement& announcement) {
   {
     const std::lock_guard lock(mutex_);
-    std::erase_if(queue_,
-                  [&](const Write &one) { return one.pod.uid == pod.uid; });
+    std::erase_if(queue_, [&](const Write& one) { return one.pod.uid == pod.uid; });
     if (queue_.size() >= kMaxQueue) {
       ++counters_.dropped;
       return;
@@ -85,8 +77,7 @@ void PodStatusWriter::annotate(const enrol::AnnouncedPod &pod,
   wake_.notify_one();
 }
 
-void PodStatusWriter::tell(const enrol::AnnouncedPod &pod,
-                           const enrol::PodEvent &event) {
+void PodStatusWriter::tell(const enrol::AnnouncedPod& pod, const enrol::PodEvent& event) {
   events_->record({.regarding = {"v1", "Pod", pod.ns, pod.name, pod.uid},
                    .warning = event.warning,
                    .reason = event.reason,
@@ -98,8 +89,7 @@ void PodStatusWriter::run() {
   for (;;) {
     std::unique_lock lock(mutex_);
     wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-    if (stopping_)
-      return;
+    if (stopping_) return;
     const Write one = std::move(queue_.front());
     queue_.pop_front();
     lock.unlock();
@@ -107,24 +97,21 @@ void PodStatusWriter::run() {
   }
 }
 
-void PodStatusWriter::write(const Write &one) {
+void PodStatusWriter::write(const Write& one) {
   static const kube::Resource kPods = *kube::known_resource("v1", "Pod");
-  const auto written = client_->merge_patch(
-      kPods, one.pod.ns, one.pod.name, patch_of(one.pod, one.announcement),
-      {.manager = kManager, .subresource = "status"}, {.deadline = kDeadline});
+  const auto written =
+      client_->merge_patch(kPods, one.pod.ns, one.pod.name, patch_of(one.pod, one.announcement),
+                           {.manager = kManager, .subresource = "status"}, {.deadline = kDeadline});
   // A pod that has gone, or was made anew, needs no word.
-  const bool moot =
-      !written && (written.error().not_found() || written.error().conflict());
-  if (written)
-    ++counters_.written;
+  const bool moot = !written && (written.error().not_found() || written.error().conflict());
+  if (written) ++counters_.written;
   if (written || moot) {
     failing_ = false;
     return;
   }
   ++counters_.failed;
   if (!std::exchange(failing_, true))
-    spdlog::warn("pod status: {}/{}: {}", one.pod.ns, one.pod.name,
-                 base::describe(written.error()));
+    spdlog::warn("pod status: {}/{}: {}", one.pod.ns, one.pod.name, base::describe(written.error()));
 }
 
-} // namespace weft::announce
+}  // namespace weft::announce

@@ -1,6 +1,7 @@
 // Deaths of a node's agent and proxy under load (reference enrolment.md 6, row 2): who notices, and that
 // nothing of a strict pod is ever plain on the wire between the nodes. Each process is killed once: the
-// kubelet lets the second death of a container within minutes wait for ten seconds.
+// kubelet starts a container anew at once the first time, and after ten seconds and more from then on; proxies have a
+// process beside them that does it sooner (--supervise).
 #include <signal.h>
 
 #include <chrono>
