@@ -232,8 +232,6 @@ ALL = {
     "change": change, "api-away": api_away,
     "power": power,
 }
-# What CI runs, and of these the ones that cost no request on a quiet machine. CI's is shared: a few of some hundred to
-# three thousand are let pass there, and told in the table.
-MOST_LOST = 10
+# What CI runs, and of these the ones that may not cost a single request.
 SHORT = ("quiet", "agent1", "agent2", "control", "kubelet", "apiserver", "conflist", "gateway-agent", "roll-gateway", "proxy1")
 FREE = {"quiet", "agent1", "agent2", "control", "kubelet", "apiserver", "conflist", "gateway-agent", "roll-gateway"}
