@@ -29,9 +29,9 @@ struct Answer {
 class CaClient {
  public:
   virtual ~CaClient() = default;
-  // Blocks for at most about kAskTimeout; from any number of threads at once. kRefused: the CA said no;
-  // kNotFound: it asks to
-  // come again soon (the pod was not seen there yet, or it is just starting); kUntrusted: who answered is not the CA; other kinds: it could not be reached or understood.
+  // Blocks for at most about kAskTimeout; from any number of threads at once. kRefused: the CA said no; kNotFound: it asks
+  // to come again soon (the pod was not seen there yet, or it is just starting); kUntrusted: who answered is not the CA;
+  // other kinds: it could not be reached or understood.
   virtual base::Result<Answer> request(const Ask& ask) = 0;
 };
 

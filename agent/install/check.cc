@@ -237,7 +237,7 @@ Finding attach_points(Cluster& cluster) {
   std::vector<std::string> silent;
   for (const Node& agent : *agents) {
     const std::string& node = agent.at({"spec", "nodeName"}).as_string();
-    const std::string& place = agent.at({"metadata", "annotations", "weft.mesh/attached-at"}).as_string();
+    const std::string& place = agent.at({"metadata", "annotations", nodes::kAttachedAnnotation}).as_string();
     (place.empty() ? silent : by_place[place]).push_back(node);
   }
   if (!silent.empty())

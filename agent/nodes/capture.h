@@ -16,6 +16,7 @@ inline constexpr std::string_view kTaint = "weft.mesh/agent-not-ready";
 inline constexpr std::string_view kManager = "weft-control";  // fieldManager of both
 // Written by a node's agent on its own pod (enrol/announcer.h).
 inline constexpr std::string_view kArmedAnnotation = "weft.mesh/armed-in-boot";
+inline constexpr std::string_view kAttachedAnnotation = "weft.mesh/attached-at";
 
 // What becomes of the taint: left alone; taken away from a node that captures (an administrator's kubelet
 // registers its node with it); or put back as well, when that ends.

@@ -231,7 +231,7 @@ TEST_F(EnrolmentTest, the_label_goes_and_comes_under_load_and_no_request_on_the_
   }
   EXPECT_EQ(beside.get(), (Statuses{{"200", 160}}));
   // Two nodes hear of a label at two times: between them a call may come to a pod that takes no tunnel yet, or no more. It
-  // fails, and is never plain text. Seen once in 960 calls; to be none when callers wait for the pod's own word.
+  // fails, and is never plain text. Seen once in five runs; to be none when callers wait for the pod's own word.
   Statuses between_nodes = beyond.get();
   EXPECT_GE(between_nodes["200"], 158);
   EXPECT_EQ(between_nodes["200"] + between_nodes["000"], 160) << "an answer of the mesh's";
