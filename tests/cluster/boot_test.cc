@@ -32,15 +32,9 @@ class BootTest : public MeshTest {
   }
   // A pod that no API server has made: kubelet's own, of a file on its node.
   static void place_static_pod() {
-    const Answer placed = lab().in("node2", {"sh", "-c", "cat >" + std::string(kManifest) + R"( <<'END'
-apiVersion: v1
-kind: Pod
-metadata: {name: fixed, namespace: mesh, labels: {app: fixed}}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers: [{name: tools, image: "weft.local/tools:dev", command: [probe, serve, "7000"]}]
-END
-)"});
+    const Answer placed = lab().in("node2", {"sh", "-c",
+                                             "cat >" + std::string(kManifest) + " <<'END'\n" +
+                                                 static_pod_manifest("mesh", "fixed") + "END\n"});
     ASSERT_TRUE(placed.ok()) << placed.err;
   }
   // From now on the agent comes to no node that is labelled so; the others' agents go on as they are.

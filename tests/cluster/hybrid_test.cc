@@ -41,34 +41,7 @@ class HybridTest : public testing::Test {
 std::unique_ptr<KubeLab> HybridTest::lab_;
 
 TEST_F(HybridTest, memory_is_limited_in_v1_and_the_same_pod_is_named_in_v2) {
-  ASSERT_TRUE(
-      eventually([] { return lab_->get("default", "serviceaccount", "default").is_object(); }, seconds(20)));
-  ASSERT_TRUE(lab_->apply(R"(
-apiVersion: v1
-kind: Pod
-metadata: {name: server, labels: {app: server}}
-spec:
-  nodeName: node1
-  terminationGracePeriodSeconds: 1
-  containers: [{name: c, image: cmssw/httpgo, resources: {limits: {memory: 64Mi}}}]
----
-apiVersion: v1
-kind: Pod
-metadata: {name: client, labels: {app: client}}
-spec:
-  nodeName: node2
-  terminationGracePeriodSeconds: 1
-  containers: [{name: c, image: "weft.local/tools:dev"}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: server}
-spec:
-  selector: {app: server}
-  ports: [{port: 80, targetPort: 8888}]
-)")
-                  .ok());
-  ASSERT_TRUE(lab_->has_ready_pods("default", "app in (server, client)", 2));
+  ASSERT_EQ(apply_pair(*lab_), "");
   EXPECT_TRUE(eventually(
       [] {
         return lab_->exec("default", "client", {"curl", "-sf", "-m", "5", "http://server"}).ok();
@@ -91,15 +64,9 @@ spec:
 TEST_F(HybridTest,
        on_nodes_that_all_bear_the_start_up_taint_weft_comes_up_frees_them_and_takes_a_pod_of_before) {
   ASSERT_TRUE(lab_->apply(namespace_manifest("mesh", "weft.mesh/enabled: 'true'")).ok());
-  ASSERT_TRUE(lab_->in("node1", {"sh", "-c", R"(cat >/etc/kubernetes/manifests/fixed.yaml <<'END'
-apiVersion: v1
-kind: Pod
-metadata: {name: fixed, namespace: mesh, labels: {app: fixed}}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers: [{name: tools, image: "weft.local/tools:dev", command: [probe, serve, "7000"]}]
-END
-)"})
+  ASSERT_TRUE(lab_->in("node1", {"sh", "-c",
+                                 "cat >/etc/kubernetes/manifests/fixed.yaml <<'END'\n" +
+                                     static_pod_manifest("mesh", "fixed") + "END\n"})
                   .ok());
   ASSERT_TRUE(lab_->has_ready_pods("mesh", "app=fixed", 1)) << "a static pod that runs before any agent";
   ASSERT_TRUE(

@@ -16,6 +16,32 @@ bool is_ready(const nlohmann::json& pod) {
   return false;
 }
 
+constexpr const char* kPair = R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: server, labels: {app: server}}
+spec:
+  nodeName: node1
+  terminationGracePeriodSeconds: 1
+  containers: [{name: c, image: cmssw/httpgo, resources: {limits: {memory: 64Mi}}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client, labels: {app: client}}
+spec:
+  nodeName: node2
+  terminationGracePeriodSeconds: 1
+  containers: [{name: c, image: "weft.local/tools:dev"}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: server}
+spec:
+  ipFamilyPolicy: PreferDualStack
+  selector: {app: server}
+  ports: [{port: 80, targetPort: 8888}]
+)";
+
 // A file that goes with the object.
 class ScratchFile {
  public:
@@ -35,6 +61,15 @@ class ScratchFile {
 };
 
 }  // namespace
+
+std::string apply_pair(const KubeLab& lab) {
+  if (!eventually([&] { return lab.get("default", "serviceaccount", "default").is_object(); }, std::chrono::seconds(20)))
+    return "namespace default gets no ServiceAccount";
+  const Answer applied = lab.apply(kPair);
+  if (!applied.ok()) return applied.err;
+  if (lab.has_ready_pods("default", "app in (server, client)", 2)) return "";
+  return lab.kubectl({"describe", "pods"}).out;
+}
 
 Answer cluster_command(const std::string& name, std::vector<std::string> words, std::chrono::seconds limit) {
   std::vector<std::string> all = {std::string(WEFT_SOURCE_DIR) + "/scripts/cluster", "--name", name};

@@ -55,6 +55,10 @@ class KubeLab {
   std::string trouble_;
 };
 
+// In namespace default: httpgo in 64 MiB on node1 behind Service `server`, in as many families as there are, and a pod
+// with tools on node2. "": both are ready; else why not.
+[[nodiscard]] std::string apply_pair(const KubeLab& lab);
+
 // Command line of scripts/cluster for a cluster of that name.
 [[nodiscard]] Answer cluster_command(const std::string& name, std::vector<std::string> words,
                                      std::chrono::seconds limit);

@@ -72,6 +72,15 @@ std::vector<std::string> processes_in(const std::string& pod_uid, const std::str
   return found;
 }
 
+std::string static_pod_manifest(const std::string& ns, const std::string& name) {
+  return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", namespace: " + ns + ", labels: {app: " + name +
+         R"(}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{name: tools, image: "weft.local/tools:dev", command: [probe, serve, "7000"]}]
+)";
+}
+
 std::string namespace_manifest(const std::string& name, const std::string& labels) {
   return "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: " + name + ", labels: {" + labels + "}}\n";
 }

@@ -33,6 +33,8 @@ struct WebReply {
                                        const std::string& more_spec = "");
 // "/proc/PID" of the processes of this machine, nodes being namespaces of it, that run that program in that pod.
 [[nodiscard]] std::vector<std::string> processes_in(const std::string& pod_uid, const std::string& program);
+// For a folder of kubelet's: tools that echo TCP on 7000.
+[[nodiscard]] std::string static_pod_manifest(const std::string& ns, const std::string& name);
 [[nodiscard]] std::string namespace_manifest(const std::string& name, const std::string& labels = "");
 
 // "True ProgramsAttached": condition weft.mesh/CaptureReady of the node; empty: it has none.
