@@ -131,7 +131,10 @@ void Enroller::take_in(std::unique_ptr<PodNetns> netns, const DesiredPod& desire
   if (auto known = pods_.extract(cookie); !known.empty()) {
     const Pod& before = known.mapped()->pod();
     captured = captured || before.step() == Step::kArmed;
-    if (before.key().name != desired.name) doors_.outlet.remove_pod(before.key());
+    if (before.key().name != desired.name) {
+      stock_.remove_pod(before.key());
+      doors_.outlet.remove_pod(before.key());
+    }
     loop_.retire(std::move(known.mapped()));
   }
   make_room(desired.entry.listener_slot);
@@ -201,6 +204,7 @@ void Enroller::drop_gone() {
     const auto here = it++;
     if (here->second->pod().step() != Step::kGone) continue;
     spdlog::info("enrol: pod {} has left", here->second->pod().key().name);
+    stock_.remove_pod(here->second->pod().key());
     loop_.retire(std::move(here->second));
     pods_.erase(here);
   }

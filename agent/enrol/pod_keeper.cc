@@ -171,7 +171,6 @@ void PodKeeper::update(const DesiredPod& desired) {
 
 void PodKeeper::release() {
   note(pod_.release(), "releasing");
-  owner_.stock_.remove_pod(pod_.key());
   for (Proof& proof : proofs_) proof.passed = false;
   pre_mesh_.forget();
   pre_mesh_taken_ = false;

@@ -16,6 +16,7 @@ class PodKeeper final : public base::Retirable, private base::IoHandler {
   // Everything that is due; called a few times a second.
   void tick(base::Instant now);
   void update(const DesiredPod& desired);
+  // Its stock is kept filled until it is gone: what was captured before may still have to be dialled.
   void release();
   void abandon() { pod_.abandon(); }
   void proxy_changed() { next_test_ = {}; }

@@ -20,6 +20,7 @@ struct FarEnd {
   bool saw_end = false;      // our FIN arrived
   bool saw_reset = false;    // our RST arrived
   bool alive = true;         // the transport exists
+  int descriptor = -1;       // what the transport says it stands on
   bool lends = false;        // the transport lends what came in, in two pieces
   base::TransportHandler* handler = nullptr;
 
@@ -86,6 +87,7 @@ class FakeTransport final : public base::Transport {
   }
   void shutdown_write() override { far_.saw_end = true; }
   void reset() override { far_.saw_reset = true; }
+  [[nodiscard]] int raw_fd() const override { return far_.descriptor; }
 
  private:
   FarEnd& far_;

@@ -13,6 +13,7 @@ struct Faults {
   size_t room = 256 * 1024;         // bytes under way per direction
   size_t most_per_read = SIZE_MAX;  // short reads
   size_t most_per_write = SIZE_MAX;
+  int descriptor = -1;  // what both ends say they stand on
 };
 
 class PairEnd final : public base::Transport, private base::IoHandler {
@@ -24,6 +25,7 @@ class PairEnd final : public base::Transport, private base::IoHandler {
   base::Io write(std::span<const iovec> from) override;
   void shutdown_write() override;
   void reset() override;
+  [[nodiscard]] int raw_fd() const override { return faults_->descriptor; }
 
   // For tests that play the peer by hand.
   void send(std::string_view bytes);     // CHECKs that all of it fits

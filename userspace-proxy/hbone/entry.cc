@@ -245,7 +245,9 @@ void TunnelDialer::Entry::fail_all(std::list<Pending*>& list, const base::Error&
 void TunnelDialer::Entry::let_go() {
   drop_opening();
   for (const auto& tunnel : tunnels) tunnel.session->drain();
-  fail_all(waiting_, error_of(observe::Flag::kIdentityError, "there is no identity any more to connect with"));
+  auto error = error_of(observe::Flag::kIdentityError, "there is no identity any more to connect with");
+  error.side = base::Side::kSelf;
+  fail_all(waiting_, error);
 }
 
 void TunnelDialer::Entry::restart_opening() {

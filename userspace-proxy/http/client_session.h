@@ -19,6 +19,9 @@ class ClientSession : public Session, public base::TransportHandler, public base
 
   [[nodiscard]] PoolEntry& entry() { return entry_; }
   [[nodiscard]] base::Instant idle_since() const { return idle_since_; }
+  // Meant for a tunnel, and made without one because an end left the mesh meanwhile (worker/tunnels.h): good for those
+  // who waited for it and nobody else.
+  [[nodiscard]] bool strayed() const;
   size_t place = 0;  // in the entry's list
 
  protected:

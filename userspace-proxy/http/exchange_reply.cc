@@ -128,6 +128,9 @@ observe::FlowKey Exchange::flow_key() const {
   key.service = cluster_ == model::kNone ? info.service : info.snapshot->clusters[cluster_].service;
   key.destination = workload_;
   key.security = observe::outbound_security(*info.snapshot, info.source, workload_, destination_address_.port);
+  // A stream of a tunnel has no address of its own: this connection was made without one after all.
+  if (key.security == observe::Security::kMutualTls && destination_local_ != base::SocketAddress{})
+    key.security = observe::Security::kNone;
   return key;
 }
 

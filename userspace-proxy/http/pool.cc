@@ -49,6 +49,8 @@ size_t Pool::Hash::operator()(const Target& target) const noexcept {
   return hash * 2 + target.http2;
 }
 
+bool ClientSession::strayed() const { return entry_.target.identity && transport_->raw_fd() >= 0; }
+
 Pool::Pool(Core& core) : core_(core), sweeper_(core.loop.timers(), [this] { sweep(); }) {}
 
 Pool::~Pool() = default;
@@ -156,13 +158,13 @@ void Pool::dialled(Ticket& ticket, std::unique_ptr<base::Transport> transport) {
   if (!sweeper_.armed()) sweeper_.arm(kSweepEvery);
   if (!entry.target.http2) return static_cast<H1ClientSession*>(raw)->assign(*waiters.front());
   auto* const shared = static_cast<H2ClientSession*>(raw);
-  entry.shared.push_back(shared);
+  if (!shared->strayed()) entry.shared.push_back(shared);
   for (Exchange* waiter : waiters) shared->open(*waiter);
 }
 
 void Pool::released(H1ClientSession& session) {
   PoolEntry& entry = session.entry();
-  if (draining_ || entry.idle.size() >= core_.limits.idle_per_destination) return session.close();
+  if (draining_ || session.strayed() || entry.idle.size() >= core_.limits.idle_per_destination) return session.close();
   entry.idle.push_back(&session);
 }
 
@@ -172,7 +174,7 @@ void Pool::full(H2ClientSession& session) {
 
 void Pool::available(H2ClientSession& session) {
   auto& shared = session.entry().shared;
-  if (!draining_ && std::ranges::find(shared, &session) == shared.end()) shared.push_back(&session);
+  if (!draining_ && !session.strayed() && std::ranges::find(shared, &session) == shared.end()) shared.push_back(&session);
 }
 
 void Pool::stream_over(PoolEntry& entry) {

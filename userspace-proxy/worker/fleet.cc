@@ -7,6 +7,9 @@
 #include "userspace-proxy/base/log.h"
 
 namespace weft::worker {
+namespace {
+constexpr base::Nanos kWorkerAnswers = base::Millis(1000);
+}  // namespace
 
 Fleet::Fleet(base::Loop& loop, const base::Clock& clock, observe::LogWriter& log, const Options& options)
     : loop_(loop),
@@ -114,7 +117,8 @@ void Fleet::on_settings(const model::LiveSettings& settings) {
 // Only a change of what the agent wants overrides what an operator has switched by hand.
 void Fleet::follow_settings() {
   const bool wanted = snapshot_wants_log_ || live_wants_log_;
-  if (wanted != std::exchange(log_wanted_, wanted)) enable_access_log(wanted);
+  if (wanted == std::exchange(log_wanted_, wanted)) return;
+  for (auto& worker : workers_) (void)worker->enable_access_log(wanted);
 }
 
 void Fleet::on_key_wanted(const model::KeyWanted& wanted) {
@@ -200,7 +204,10 @@ void Fleet::on_identity_needed(const model::SpiffeId& identity) {
 // ---- from the status thread
 
 void Fleet::enable_access_log(bool on) {
-  for (auto& worker : workers_) worker->enable_access_log(on);
+  std::vector<std::future<void>> taken;
+  for (auto& worker : workers_) taken.push_back(worker->enable_access_log(on));
+  // Who asked sees the very next connection in the log.
+  for (auto& one : taken) (void)one.wait_for(kWorkerAnswers);
 }
 
 observe::Gathered Fleet::gather() {
@@ -211,7 +218,7 @@ observe::Gathered Fleet::gather() {
   uint64_t silent = 0;
   for (auto& copy : copies) {
     // A worker that does not answer is worth a number of its own, not a scrape that hangs.
-    if (copy.wait_for(base::Millis(1000)) == std::future_status::ready)
+    if (copy.wait_for(kWorkerAnswers) == std::future_status::ready)
       gathered.workers.push_back(copy.get());
     else
       ++silent;

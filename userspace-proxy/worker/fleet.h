@@ -45,6 +45,7 @@ class Fleet final : public feed::FeedEvents, private WorkerEvents, private Ident
 
   [[nodiscard]] observe::Gathered gather();
   [[nodiscard]] const Health& health() const { return health_; }
+  // Back once every worker has taken it, or has been silent for a second; for the status thread.
   void enable_access_log(bool on);
 
  private:

@@ -77,13 +77,22 @@ void Layer4::dial() {
 void Layer4::on_dialled(base::Result<std::unique_ptr<base::Transport>> outcome) {
   dial_.reset();
   if (!outcome) return close_source(hbone::flag_of(outcome.error()), base::describe(outcome.error()));
-  if (const int fd = (*outcome)->raw_fd(); fd >= 0)  // a stream has none
+  if (const int fd = (*outcome)->raw_fd(); fd >= 0) {  // a stream has none
     local_ = base::local_address(fd).value_or(local_);
+    note_strayed();
+  }
   enter(Step::kRelaying);
   relay::RelayOwner& owner = *this;
   relay_ = std::make_unique<relay::Relay>(tools_.loop, tools_.bench, gate_->open(), std::move(*outcome),
                                           owner);
   relay_->start();
+}
+
+// What was to go through a tunnel goes without: an end has left the mesh meanwhile. What is counted from here on says so.
+void Layer4::note_strayed() {
+  if (security() != observe::Security::kMutualTls || info_.inbound()) return;
+  strayed_ = true;
+  flow_ = tools_.recorder.metrics().flow(*info_.snapshot, flow_key());
 }
 
 void Layer4::on_relay_end(relay::Relay& relay) {
@@ -180,6 +189,7 @@ void Layer4::enter(Step step) {
 }
 
 observe::Security Layer4::security() const {
+  if (strayed_) return observe::Security::kNone;
   if (!info_.inbound())
     return observe::outbound_security(*info_.snapshot, info_.source, destination_, target_.port);
   if (info_.tunnelled) return observe::Security::kMutualTls;

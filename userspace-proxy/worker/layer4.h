@@ -66,6 +66,7 @@ class Layer4 final : public base::Retirable,
 
   [[nodiscard]] bool aim(const Config& config);
   void dial();
+  void note_strayed();
   void refuse(const policy::Verdict& verdict);
   void close_source(observe::Flag flag, std::string why);
   void finish(observe::Flag flag, std::string_view why);
@@ -84,6 +85,7 @@ class Layer4 final : public base::Retirable,
   uint32_t destination_ = model::kNone;        // workload dialled
   base::SocketAddress target_;                 // what is dialled
   base::SocketAddress local_;                  // our address on that leg
+  bool strayed_ = false;                       // plain where a tunnel was meant
   uint64_t counted_in_ = 0, counted_out_ = 0;  // bytes already in the metrics
   std::unique_ptr<connect::Dial> dial_;
   std::unique_ptr<relay::Relay> relay_;

@@ -1,9 +1,6 @@
 #include "userspace-proxy/worker/tunnels.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <array>
+#include "userspace-proxy/worker/tunnel_attempt.h"
 
 namespace weft::worker {
 
@@ -53,16 +50,6 @@ void CredentialWaits::tell(const model::SpiffeId& identity, const std::string& w
 
 // ---- dialling
 
-namespace {
-
-base::Error no_identity(const model::SpiffeId& own, std::string_view why) {
-  return {.kind = base::ErrorKind::kUntrusted,
-          .side = base::Side::kSelf,
-          .what = fmt::format("no certificate for {}: {}", own.to_string(), why)};
-}
-
-}  // namespace
-
 std::string baggage_of(const model::Workload& workload) {
   return hbone::write_baggage({.cluster = "Kubernetes",
                                .ns = workload.ns,
@@ -72,80 +59,30 @@ std::string baggage_of(const model::Workload& workload) {
                                .revision = workload.canonical_revision});
 }
 
-// A dial that waits for a certificate, or fails in the next turn.
-class Tunnels::Attempt final : public connect::Dial, private CredentialWaits::Waiter, private base::IoHandler {
- public:
-  struct Plan {
-    std::string pod;
-    base::SocketAddress destination;
-    model::SpiffeId accepted, own;
-    std::string baggage, forwarded, traceparent;
-  };
-  Attempt(Tunnels& owner, Plan plan, connect::DialHandler& handler)
-      : owner_(owner),
-        plan_(std::move(plan)),
-        handler_(handler),
-        timer_(owner.loop_.timers(), [this] { on_credential("it did not come in time"); }) {}
-  ~Attempt() override {
-    if (waiting_) owner_.waits_.leave(plan_.own, *this);
-    owner_.loop_.forget(this);
-  }
-
-  void begin() {
-    if (owner_.waits_.have(plan_.own)) return go();
-    ++owner_.counters_.identity_waits;
-    waiting_ = owner_.waits_.join(plan_.own, *this);
-    if (!waiting_) return fail_soon("too many connections wait for certificates");
-    timer_.arm(CredentialWaits::kPatience);
-  }
-  void fail_soon(std::string why) {
-    ++owner_.counters_.tls_no_identity;
-    failure_ = std::move(why);
-    owner_.loop_.again(this);
-  }
-
- private:
-  void go() {
-    const std::array accepted = {plan_.accepted};
-    const std::string authority = plan_.destination.to_string();
-    dial_ = owner_.tunnels_.dial({.pod = plan_.pod,
-                                  .source = plan_.own,
-                                  .destination = {plan_.destination.address, hbone::kPort},
-                                  .accepted = accepted,
-                                  .authority = authority,
-                                  .baggage = plan_.baggage,
-                                  .forwarded = plan_.forwarded,
-                                  .traceparent = plan_.traceparent},
-                                 handler_);
-  }
-  void on_credential(const std::string& why) override {
-    if (std::exchange(waiting_, false)) owner_.waits_.leave(plan_.own, *this);
-    timer_.cancel();
-    if (why.empty()) return go();
-    ++owner_.counters_.tls_no_identity;
-    handler_.on_dialled(std::unexpected(no_identity(plan_.own, why)));
-  }
-  void on_io(uint32_t) override { handler_.on_dialled(std::unexpected(no_identity(plan_.own, failure_))); }
-
-  Tunnels& owner_;
-  const Plan plan_;
-  connect::DialHandler& handler_;
-  base::Timer timer_;
-  bool waiting_ = false;
-  std::string failure_;
-  std::unique_ptr<connect::Dial> dial_;
-};
-
-const model::Workload* Tunnels::source_of(std::string_view pod) const {
-  if (config_ == nullptr) return nullptr;
+uint32_t Tunnels::source_of(std::string_view pod) const {
+  if (config_ == nullptr) return model::kNone;
   const auto& snapshot = config_->index->snapshot();
   const uint32_t source = pod.empty() ? snapshot.self : config_->index->workload_named(pod);
-  return source < snapshot.workloads.size() ? &snapshot.workloads[source] : nullptr;
+  return source < snapshot.workloads.size() ? source : model::kNone;
+}
+
+Tunnels::Way Tunnels::way_of(std::string_view pod, const base::SocketAddress& destination,
+                             const model::SpiffeId& accepted) const {
+  const uint32_t source = source_of(pod);
+  if (source == model::kNone) return Way::kNone;
+  const auto& snapshot = config_->index->snapshot();
+  const uint32_t to = config_->index->workload_at(destination.address);
+  // The address may be another's by now.
+  if (to == model::kNone || model::spiffe_id_of(snapshot.workloads[to], snapshot.settings) != accepted) return Way::kNone;
+  if (!pod.empty() && !snapshot.workloads[source].enrolled) return Way::kPlain;
+  return model::needs_tunnel(snapshot, source, to, destination.port) ? Way::kTunnel : Way::kPlain;
 }
 
 std::unique_ptr<connect::Dial> Tunnels::dial(const connect::DialTarget& target, connect::DialHandler& handler) {
   if (!target.identity) return plain_.dial(target, handler);
-  const model::Workload* const source = source_of(target.pod);
+  const uint32_t known = source_of(target.pod);
+  const model::Workload* const source =
+      known == model::kNone ? nullptr : &config_->index->snapshot().workloads[known];
   const std::string trust_domain = config_ ? config_->index->snapshot().settings.trust_domain : std::string();
   const auto& [ns, service_account] = *target.identity;
   auto attempt = std::make_unique<Attempt>(

@@ -57,10 +57,16 @@ class CredentialWaits {
 // What the two ends of a tunnel tell each other about themselves; a claim, for telemetry.
 [[nodiscard]] std::string baggage_of(const model::Workload& workload);
 
-// The dialer of a worker's connections. A target that names an identity is reached over HBONE or not at all.
+// The dialer of a worker's connections. A target that names an identity is reached over HBONE or not at all, as long as
+// the newest Snapshot says so: two nodes hear at two times that a pod joins or leaves the mesh, and a dial of that
+// moment finds nobody at the HBONE port. It asks again until both nodes know, for at most kMoveTime; once the
+// newest Snapshot says that one end is not in the mesh any more, it is made as a pod without mesh makes it.
+// A connection that was asked for over HBONE and has come plain has a descriptor (Transport::raw_fd); a stream has none.
 // Owned by the worker, lives in its thread; outlives every Dial it has given out.
 class Tunnels final : public connect::Dialer {
  public:
+  static constexpr base::Nanos kMoveTime = base::Millis(2000);
+
   Tunnels(base::Loop& loop, connect::Dialer& plain, hbone::TunnelDialer& tunnels, CredentialWaits& waits,
           observe::Counters& counters)
       : loop_(loop), plain_(plain), tunnels_(tunnels), waits_(waits), counters_(counters) {}
@@ -71,8 +77,12 @@ class Tunnels final : public connect::Dialer {
 
  private:
   class Attempt;
-  // Who the pod is; nothing when the Snapshot does not know it.
-  [[nodiscard]] const model::Workload* source_of(std::string_view pod) const;
+  // By the newest Snapshot.
+  enum class Way : uint8_t { kTunnel, kPlain, kNone };
+  [[nodiscard]] Way way_of(std::string_view pod, const base::SocketAddress& destination,
+                           const model::SpiffeId& accepted) const;
+  // Into the Snapshot's workloads; kNone when it does not know the pod.
+  [[nodiscard]] uint32_t source_of(std::string_view pod) const;
 
   base::Loop& loop_;
   connect::Dialer& plain_;

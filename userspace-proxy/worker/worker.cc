@@ -261,8 +261,14 @@ void Worker::trim_stock(const model::StockKey& key, size_t keep) {
   loop_->post([this, key, keep] { dialer_.trim_stock(key, keep); });
 }
 
-void Worker::enable_access_log(bool on) {
-  loop_->post([this, on] { log_.enable(on); });
+std::future<void> Worker::enable_access_log(bool on) {
+  auto promise = std::make_shared<std::promise<void>>();
+  auto future = promise->get_future();
+  loop_->post([this, on, promise] {
+    log_.enable(on);
+    promise->set_value();
+  });
+  return future;
 }
 
 std::future<observe::Metrics::Copy> Worker::copy_metrics() {

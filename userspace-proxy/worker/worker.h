@@ -61,7 +61,7 @@ class Worker final : private listen::Receiver,
   void remove_pod(const model::PodKey& pod);
   void add_stock(const model::StockKey& key, std::vector<base::Fd> sockets);
   void trim_stock(const model::StockKey& key, size_t keep);
-  void enable_access_log(bool on);
+  std::future<void> enable_access_log(bool on);  // ready once it has been taken
   void set_credential(tls::CredentialPtr credential);
   void set_trust_bundle(tls::TrustBundlePtr bundle);
   void fail_identity(const model::SpiffeId& identity, const std::string& reason);

@@ -36,6 +36,24 @@ TEST_F(IdentityTest, an_endpoint_on_the_same_node_or_outside_the_mesh_is_called_
   EXPECT_FALSE(has(logged(), "identity="));
 }
 
+// What the dialer gives in the moment in which an end leaves the mesh.
+TEST_F(IdentityTest, a_connection_that_came_without_its_tunnel_serves_one_request_and_is_recorded_as_plain) {
+  const base::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_storage address{};
+  const socklen_t length = base::SocketAddress::parse("127.0.0.1:0")->to_sockaddr(&address);
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length), 0);
+  dialer.next_faults.descriptor = socket.get();
+  auto& client = connect_client();
+  get(client);
+  EXPECT_TRUE(client.take().starts_with("HTTP/1.1 200 "));
+  EXPECT_FALSE(has(logged(), "identity="));
+  dialer.next_faults.descriptor = -1;
+  get(client);
+  ASSERT_EQ(dialer.dialled.size(), 2u) << "nobody else is given the plain one";
+  EXPECT_EQ(dialer.dialled[1].identity, "prod/api");
+  EXPECT_TRUE(has(logged(), "dst.identity="));
+}
+
 TEST_F(IdentityTest, a_pooled_connection_is_not_used_for_another_identity_at_the_same_address) {
   get(connect_client());
   snapshot.workloads[1].service_account = "other";

@@ -134,6 +134,23 @@ TEST_F(Layer4Test, tells_its_dialer_who_called_which_service) {
   EXPECT_EQ(dialer.origin->second, "") << "a pod's address was called";
 }
 
+TEST_F(Layer4Test, what_was_to_go_through_a_tunnel_and_does_not_is_counted_as_plain) {
+  snapshot.settings.mutual_tls = true;
+  const base::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  begin(listen::Kind::kOutbound, "10.96.0.1:5432", "10.0.1.1:4000");
+  destination.descriptor = socket.get();
+  connected();
+  source.sends("query");
+  connection->count_bytes();
+  source.ends();
+  destination.ends();
+  EXPECT_EQ(line().find("identity="), std::string::npos) << line();
+  std::map<std::string, uint64_t> received;
+  for (const auto& series : metrics.copy().tcp)
+    if (series.received > 0) received[series.labels->values.back()] = series.received;
+  EXPECT_EQ(received, (std::map<std::string, uint64_t>{{"none", 5}}));
+}
+
 TEST_F(Layer4Test, a_failed_dial_resets_the_application_and_says_why) {
   begin(listen::Kind::kOutbound, "10.96.0.1:5432", "10.0.1.1:4000");
   dialer.handler->on_dialled(
