@@ -137,6 +137,25 @@ TEST_F(EnrollerTest, disarms_in_reverse_and_only_when_no_connection_needs_rule_a
   EXPECT_TRUE(enroller->status().empty());
 }
 
+// What was captured before may still have to be dialled.
+TEST_F(EnrollerTest, a_pod_that_leaves_has_its_stock_kept_filled_until_it_is_gone) {
+  make_captured();
+  places["/run/netns/web"]->marked = 1;
+  enrol({});
+  const model::StockKey key{{"dev/web", 100}, model::StockKind::kOutbound, model::Family::kV4};
+  const auto before = static_cast<uint32_t>(outlet.stock[key]);
+  ASSERT_GT(before, 0u);
+  enroller->on_stock_level(1, {.key = key, .level = 0, .received = before, .taken = before});
+  loop->turn(0);
+  const size_t refilled = outlet.stock[key];
+  EXPECT_GT(refilled, before);
+  places["/run/netns/web"]->marked = 0;
+  pass(seconds(2));
+  enroller->on_stock_level(1, {.key = key, .level = 0, .received = static_cast<uint32_t>(refilled), .taken = 1});
+  pass(seconds(1));
+  EXPECT_EQ(outlet.stock[key], refilled);
+}
+
 TEST_F(EnrollerTest, a_pod_whose_namespace_is_gone_leaves_at_once) {
   make_captured();
   places["/run/netns/web"]->marked = 3;
