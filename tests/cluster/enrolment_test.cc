@@ -220,8 +220,8 @@ TEST_F(EnrolmentTest, the_label_goes_and_comes_under_load_and_no_request_fails) 
         pod_manifest("turn", "beside", "node1") + pod_manifest("turn", "beyond", "node2"));
   ASSERT_TRUE(lab().has_ready_pods("turn", "app", 3));
   for (const char* pod : {"caller", "beside", "beyond"}) ASSERT_TRUE(becomes_captured("turn", pod));
-  auto beside = load_from("turn", "caller", "http://beside:8888/", 16, 10);
-  auto beyond = load_from("turn", "caller", "http://beyond:8888/", 16, 10);
+  auto beside = load_from("turn", "caller", "http://beside:8888/", 16, 30);
+  auto beyond = load_from("turn", "caller", "http://beyond:8888/", 16, 30);
   for (int round = 0; round < 2; ++round) {
     std::this_thread::sleep_for(seconds(2));
     ASSERT_TRUE(lab().kubectl({"label", "namespace", "turn", "weft.mesh/enabled-"}).ok());
@@ -229,8 +229,8 @@ TEST_F(EnrolmentTest, the_label_goes_and_comes_under_load_and_no_request_fails) 
     ASSERT_TRUE(lab().kubectl({"label", "namespace", "turn", "weft.mesh/enabled=true"}).ok());
     EXPECT_TRUE(becomes_captured("turn", "caller") && becomes_captured("turn", "beyond"));
   }
-  EXPECT_EQ(beside.get(), (Statuses{{"200", 160}}));
-  EXPECT_EQ(beyond.get(), (Statuses{{"200", 160}}));
+  EXPECT_EQ(beside.get(), (Statuses{{"200", 480}}));
+  EXPECT_EQ(beyond.get(), (Statuses{{"200", 480}}));
   lab().kubectl({"delete", "namespace", "turn", "--wait=false"});
 }
 
