@@ -19,6 +19,7 @@ class ChannelThread {
 
   void start();
   void stop();  // no event comes after the return
+  [[nodiscard]] base::Loop& loop() { return *loop_; }  // for the watchdog
   [[nodiscard]] publish::Publisher& publisher() { return *publisher_; }
 
  private:

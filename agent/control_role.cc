@@ -16,6 +16,7 @@
 #include "agent/source.h"
 #include "agent/state/api_status_writer.h"
 #include "userspace-proxy/base/log.h"
+#include "userspace-proxy/base/watchdog.h"
 
 namespace weft::agent {
 namespace {
@@ -293,7 +294,11 @@ base::Status Control::run() {
   if (mirror_) mirror_->start();
   if (nodes_) nodes_->start();
   look();
+  base::Watchdog watchdog;
+  watchdog.watch("control", *loop_);
+  watchdog.start();
   loop_->run();
+  watchdog.stop();
   source_->stop();
   if (leader_) leader_->stop();  // and with it requests of the mirror
   if (mirror_) mirror_->stop();

@@ -8,6 +8,7 @@
 #include "agent/signals.h"
 #include "agent/source.h"
 #include "userspace-proxy/base/log.h"
+#include "userspace-proxy/base/watchdog.h"
 
 namespace weft::agent {
 namespace {
@@ -129,7 +130,12 @@ base::Status Gateway::run() {
   source_->start();
   report();
   spdlog::info("gateway {}/{}: serving proxies on {}", options_.ns, options_.pod, options_.proxy_socket);
+  base::Watchdog watchdog;
+  watchdog.watch("control", *loop_);
+  watchdog.watch("publish", channel_->loop());
+  watchdog.start();
   loop_->run();
+  watchdog.stop();
   source_->stop();
   channel_->stop();
   certificates_->stop();

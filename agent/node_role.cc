@@ -22,6 +22,7 @@
 #include "agent/signals.h"
 #include "agent/source.h"
 #include "userspace-proxy/base/log.h"
+#include "userspace-proxy/base/watchdog.h"
 
 namespace weft::agent {
 namespace {
@@ -362,7 +363,12 @@ base::Status Node::run() {
   if (entrance_) entrance_->start();
   report();
   spdlog::info("node {}: serving proxies on {}", options_.node, options_.proxy_socket);
+  base::Watchdog watchdog;
+  watchdog.watch("control", *loop_);
+  watchdog.watch("publish", channel_->loop());
+  watchdog.start();
   loop_->run();
+  watchdog.stop();
   if (entrance_) entrance_->stop();
   source_->stop();
   channel_->stop();
