@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "agent/objects/annotations.h"
 #include "userspace-proxy/base/log.h"
 
 namespace weft::announce {
@@ -20,14 +21,14 @@ objects::Node text_or_null(const std::string& text) {
 
 objects::Node patch_of(const enrol::AnnouncedPod& pod, const enrol::Announcement& announcement) {
   objects::Node annotations = objects::Node::mapping();
-  annotations.set(enrol::kRedirectionAnnotation, text_or_null(announcement.redirection));
-  annotations.set(enrol::kCapturedAnnotation, text_or_null(announcement.captured));
+  annotations.set(objects::kRedirectionAnnotation, text_or_null(announcement.redirection));
+  annotations.set(objects::kCapturedAnnotation, text_or_null(announcement.captured));
   if (!announcement.armed.empty() || !pod.shown.armed.empty())
-    annotations.set(enrol::kArmedAnnotation, text_or_null(announcement.armed));
+    annotations.set(objects::kArmedAnnotation, text_or_null(announcement.armed));
   if (!announcement.attached.empty())
-    annotations.set(enrol::kAttachedAnnotation, text_or_null(announcement.attached));
+    annotations.set(objects::kAttachedAnnotation, text_or_null(announcement.attached));
   if (!announcement.excluded.empty() || !pod.shown.excluded.empty())
-    annotations.set(enrol::kExcludedAnnotation, text_or_null(announcement.excluded));
+    annotations.set(objects::kExcludedAnnotation, text_or_null(announcement.excluded));
   objects::Node metadata = objects::Node::mapping();
   metadata.set("uid", objects::Node::string(pod.uid));
   metadata.set("annotations", std::move(annotations));

@@ -12,6 +12,7 @@
 #include "agent/install/installer.h"
 #include "agent/install/readiness.h"
 #include "agent/install/render.h"
+#include "agent/objects/annotations.h"
 #include "agent/nodes/capture.h"
 
 namespace weft::install {
@@ -204,7 +205,7 @@ Finding pods_captured(Cluster& cluster) {
     if (!pods) return unanswered(pods.error());
     for (const Node& pod : *pods) {
       if (!should_be_captured(pod)) continue;
-      const bool is = pod.at({"metadata", "annotations", "ambient.istio.io/redirection"}).as_string() == "enabled";
+      const bool is = pod.at({"metadata", "annotations", objects::kRedirectionAnnotation}).as_string() == "enabled";
       captured += is ? 1 : 0;
       if (!is) free.push_back(name + "/" + pod.at({"metadata", "name"}).as_string());
     }
@@ -237,7 +238,7 @@ Finding attach_points(Cluster& cluster) {
   std::vector<std::string> silent;
   for (const Node& agent : *agents) {
     const std::string& node = agent.at({"spec", "nodeName"}).as_string();
-    const std::string& place = agent.at({"metadata", "annotations", nodes::kAttachedAnnotation}).as_string();
+    const std::string& place = agent.at({"metadata", "annotations", objects::kAttachedAnnotation}).as_string();
     (place.empty() ? silent : by_place[place]).push_back(node);
   }
   if (!silent.empty())

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "agent/objects/annotations.h"
+
 namespace weft::nodes {
 namespace {
 
@@ -67,7 +69,7 @@ AgentFact agent_fact(const Node& pod) {
   AgentFact out;
   out.pod = pod.at({"metadata", "name"}).as_string();
   out.node = pod.at({"spec", "nodeName"}).as_string();
-  out.armed = pod.at({"metadata", "annotations", kArmedAnnotation}).as_string();
+  out.armed = pod.at({"metadata", "annotations", objects::kArmedAnnotation}).as_string();
   if (!pod.at({"metadata", "deletionTimestamp"}).is_null()) return out;
   for (const Node& one : pod.at({"status", "containerStatuses"}).items())
     if (one.at({"name"}).as_string() == "weft-agent") out.running = one.at({"state", "running"}).is_mapping();

@@ -14,9 +14,6 @@ namespace weft::nodes {
 inline constexpr std::string_view kCondition = "weft.mesh/CaptureReady";
 inline constexpr std::string_view kTaint = "weft.mesh/agent-not-ready";
 inline constexpr std::string_view kManager = "weft-control";  // fieldManager of both
-// Written by a node's agent on its own pod (enrol/announcer.h).
-inline constexpr std::string_view kArmedAnnotation = "weft.mesh/armed-in-boot";
-inline constexpr std::string_view kAttachedAnnotation = "weft.mesh/attached-at";
 
 // What becomes of the taint: left alone; taken away from a node that captures (an administrator's kubelet
 // registers its node with it); or put back as well, when that ends.
@@ -35,7 +32,7 @@ struct NodeFact {
 [[nodiscard]] NodeFact node_fact(const objects::Node& node);
 
 struct AgentFact {
-  std::string pod, node, armed;  // armed: kArmedAnnotation
+  std::string pod, node, armed;  // armed: objects::kArmedAnnotation
   bool running = false;          // its container runs, and the pod is not being deleted
 };
 [[nodiscard]] AgentFact agent_fact(const objects::Node& pod);

@@ -22,20 +22,13 @@ constexpr std::array<std::pair<const char*, const char*>, 4> kUnserved = {{
     {"traffic.sidecar.istio.io/excludeInterfaces", ""},
 }};
 constexpr uint16_t kTunnelPort = 15008;
-constexpr size_t kMaxWord = 64;
+constexpr size_t kMaxWord = 64;  // of what can be a port or a range at all
 constexpr unsigned kV4Bits = 96;  // of the 16-byte form, before the IPv4 address
 
 std::string_view trimmed(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t\n");
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(" \t\n") - first + 1);
-}
-
-// As it may stand in a sentence.
-std::string quoted(std::string_view word) {
-  std::string out = "\"";
-  for (const char c : word.substr(0, kMaxWord)) out += c >= ' ' && c <= '~' ? c : '?';
-  return out + (word.size() > kMaxWord ? "...\"" : "\"");
 }
 
 template <typename T>

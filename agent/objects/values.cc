@@ -180,6 +180,13 @@ bool is_http_token(std::string_view text) {
          std::ranges::all_of(text, [&](char c) { return is_alnum(c) || kMarks.contains(c); });
 }
 
+std::string quoted(std::string_view word) {
+  constexpr size_t kMax = 64;
+  std::string out = "\"";
+  for (const char c : word.substr(0, kMax)) out += c >= ' ' && c <= '~' ? c : '?';
+  return out + (word.size() > kMax ? "...\"" : "\"");
+}
+
 std::string lower_case(std::string_view text) {
   std::string out(text);
   std::ranges::transform(out, out.begin(), lower);

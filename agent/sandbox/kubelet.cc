@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "agent/objects/annotations.h"
 #include "agent/sandbox/cgroup.h"
 #include "agent/sandbox/files.h"
 #include "agent/sandbox/names.h"
@@ -166,7 +167,7 @@ bool Kubelet::ensure_network(Json& pod, Record& record, base::Instant now) {
     status["podIPs"].push_back({{"ip", own ? network.v6 : layout_.node_v6(node)}});
   status["hostIP"] = layout_.node_v4(node);
   status["startTime"] = now_text();
-  pod["metadata"]["annotations"]["weft.mesh/netns"] = pod_netns(layout_, pod);
+  pod["metadata"]["annotations"][objects::kNetnsAnnotation] = pod_netns(layout_, pod);
   const std::string dir = pod_dir(layout_, pod);
   (void)write_file(dir + "/resolv.conf", resolv_conf(layout_, record.ns));
   (void)write_file(dir + "/hosts", hosts_file(pod));

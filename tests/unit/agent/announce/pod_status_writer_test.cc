@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/objects/annotations.h"
+
 namespace weft::announce {
 namespace {
 
@@ -23,14 +25,14 @@ TEST(PodStatusPatch, what_shall_not_be_there_is_taken_away) {
 TEST(PodStatusPatch, only_the_agents_own_pod_hears_of_the_boot) {
   enrol::AnnouncedPod own{"weft-system", "weft-agent-x", "u9", false, {}};
   const auto armed = [&](const std::string &boot) {
-    return patch_of(own, {"", "", boot}).at({"metadata", "annotations", enrol::kArmedAnnotation});
+    return patch_of(own, {"", "", boot}).at({"metadata", "annotations", objects::kArmedAnnotation});
   };
   EXPECT_EQ(armed("boot-1").as_string(), "boot-1");
   const enrol::AnnouncedPod other{"dev", "web", "u1", true, {}};
-  EXPECT_EQ(patch_of(other, {"enabled", "b/7"}).at({"metadata", "annotations"}).find(enrol::kArmedAnnotation), nullptr);
+  EXPECT_EQ(patch_of(other, {"enabled", "b/7"}).at({"metadata", "annotations"}).find(objects::kArmedAnnotation), nullptr);
   own.shown.armed = "boot-1";
   const objects::Node patch = patch_of(own, {});
-  ASSERT_NE(patch.at({"metadata", "annotations"}).find(enrol::kArmedAnnotation), nullptr) << "null takes it away";
+  ASSERT_NE(patch.at({"metadata", "annotations"}).find(objects::kArmedAnnotation), nullptr) << "null takes it away";
 }
 
 TEST(PodStatusPatch, what_is_excluded_is_said_and_taken_away) {
