@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <set>
 
@@ -11,6 +12,7 @@
 #include "agent/compile/compile.h"
 #include "agent/enrol/enroller.h"
 #include "agent/enrol/kernel_door.h"
+#include "agent/enrol/pre_mesh_files.h"
 #include "agent/enrol/rejudge.h"
 #include "agent/enrol/system_netns.h"
 #include "agent/event_log.h"
@@ -104,6 +106,7 @@ class Node final : private publish::PublisherEvents {
   std::unique_ptr<ChannelThread> channel_;
   std::unique_ptr<Certificates> certificates_;
   std::unique_ptr<enrol::SelfTestHelper> tester_;
+  std::unique_ptr<enrol::PreMeshFiles> pre_mesh_;
   std::unique_ptr<enrol::Enroller> enroller_;
   std::unique_ptr<enrol::Rejudge> rejudge_;
   std::unique_ptr<Source> source_;
@@ -150,12 +153,16 @@ base::Status Node::open_enroller() {
   TRY_ASSIGN(auto v6, base::Address::parse(compile::kSelfTestV6));
   enrol_options.self_test_v4 = {v4, compile::kSelfTestPort};
   enrol_options.self_test_v6 = {v6, compile::kSelfTestPort};
+  TRY_ASSIGN(auto boot_id, enrol::read_boot_id(options_.boot_id_file));
+  // Beside the proxies' socket: there until the node boots anew, whichever agent comes next.
+  pre_mesh_ = std::make_unique<enrol::PreMeshFiles>(
+      std::filesystem::path(options_.proxy_socket).parent_path() / "pre-mesh", boot_id);
   enroller_ = std::make_unique<enrol::Enroller>(
       *loop_,
       enrol::EnrolDoors{
           *door_, channel_->publisher(), *tester_,
           [steering](const std::string& path) { return enrol::SystemNetns::open(path, steering); },
-          [steering](uint64_t cookie) { return enrol::SystemNetns::find(cookie, steering); }},
+          [steering](uint64_t cookie) { return enrol::SystemNetns::find(cookie, steering); }, pre_mesh_.get()},
       enrol_options);
   rejudge_ = std::make_unique<enrol::Rejudge>(
       *loop_, enrol::RejudgeDoors{*door_, [this]() -> const compile::Tables& { return kernel_->current(); },
@@ -189,7 +196,8 @@ void Node::announce() {
     const bool in_force = has_exclusions(pod);
     pods.push_back({pod.ns, pod.name, pod.uid, pod.enrolled, {pod.redirection, pod.captured, pod.armed, pod.excluded, pod.attached},
                     in_force ? pod.excludes : "",
-                    in_force ? pod.exclusion_problem : "the kernel's table of exclusions is full: some do not count"});
+                    in_force ? pod.exclusion_problem : "the kernel's table of exclusions is full: some do not count",
+                    pod.pre_mesh_problem});
   }
   announcer_->set_armed(guards_new_pods());
   announcer_->update(pods, enroller_->status());
@@ -233,15 +241,15 @@ base::Status Node::build() {
 base::Status Node::apply(const state::Build& build) {
   compile::Tables tables = compile::compile(*build.snapshot, ids_);
   for (const auto& problem : tables.problems) spdlog::warn("compile: {}", problem);
-  std::vector<std::string> paths;
-  for (const auto& sandbox : build.sandboxes) paths.push_back(sandbox.netns);
+  std::vector<enrol::LocalTerms> terms;
+  for (const auto& sandbox : build.sandboxes) terms.push_back({sandbox.netns, sandbox.pre_mesh});
   certificates_->want(*build.snapshot);
   channel_->publisher().publish(build.snapshot);
-  enroller_->release_absent(enrol::desired_pods(*build.snapshot, paths, tables));
+  enroller_->release_absent(enrol::desired_pods(*build.snapshot, terms, tables));
   const auto judged_anew = compile::judged_anew(kernel_->current(), tables);
   const base::Status synced = kernel_->sync(std::move(tables));
   // As the kernel has them: where its policy map is full, a pod's arrivals are left to the proxy.
-  enroller_->enrol(enrol::desired_pods(*build.snapshot, paths, kernel_->current()));
+  enroller_->enrol(enrol::desired_pods(*build.snapshot, terms, kernel_->current()));
   channel_->publisher().mark_synced();
   rejudge_->look_at(judged_anew);
   return synced;
@@ -309,10 +317,11 @@ void Node::repair_hooks() {
 }
 
 void Node::report_exclusions(Report& report) {
-  counters_.excluding_pods = counters_.refused_exclusions = 0;
+  counters_.excluding_pods = counters_.refused_exclusions = counters_.refused_pre_mesh = 0;
   for (const auto& pod : node_pods_) {
     if (!pod.enrolled) continue;
     if (!pod.exclusion_problem.empty()) ++counters_.refused_exclusions;
+    if (!pod.pre_mesh_problem.empty()) ++counters_.refused_pre_mesh;
     if (pod.excludes.empty() || !has_exclusions(pod)) continue;
     ++counters_.excluding_pods;
     const auto row = std::ranges::find(report.pods, pod.ns + "/" + pod.name, &PodReport::name);

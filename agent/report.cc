@@ -13,6 +13,19 @@ Node integer(uint64_t value) {
   return Node::integer(static_cast<int64_t>(value));
 }
 
+void add_pre_mesh(const PodReport& pod, Node& item) {
+  const enrol::PreMesh& all = pod.pre_mesh;
+  if (all.open > 0) {
+    item.set("preMeshConnections", integer(all.open));
+    Node some = Node::sequence();
+    for (const std::string& one : all.some) some.append(Node::string(one));
+    item.set("somePreMesh", std::move(some));
+  }
+  if (all.ended > 0) item.set("preMeshEnded", integer(all.ended));
+  if (all.unlisted > 0) item.set("preMeshUnlisted", integer(all.unlisted));
+  if (all.open + all.ended > 0) item.set("preMeshPolicy", Node::string(pod.pre_mesh_policy));
+}
+
 Node pods_of(const Report& report) {
   Node list = Node::sequence();
   for (const auto& pod : report.pods) {
@@ -21,12 +34,7 @@ Node pods_of(const Report& report) {
     item.set("state", Node::string(pod.state));
     item.set("captured", Node::boolean(pod.captured));
     if (!pod.reason.empty()) item.set("reason", Node::string(pod.reason));
-    if (pod.pre_mesh > 0) {
-      item.set("preMeshConnections", Node::integer(static_cast<int64_t>(pod.pre_mesh)));
-      Node some = Node::sequence();
-      for (const std::string& one : pod.some_pre_mesh) some.append(Node::string(one));
-      item.set("somePreMesh", std::move(some));
-    }
+    add_pre_mesh(pod, item);
     if (!pod.excluded.empty()) item.set("excluded", Node::string(pod.excluded));
     list.append(std::move(item));
   }

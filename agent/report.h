@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/enrol/pre_mesh.h"
 #include "agent/objects/node.h"
 #include "agent/publish/publisher.h"
 #include "userspace-proxy/base/result.h"
@@ -16,8 +17,8 @@ struct PodReport {
   std::string state;  // where it is between un-enrolled and captured
   bool captured = false;
   std::string reason;  // why it is not
-  size_t pre_mesh = 0;  // connections of before that go on past the mesh,
-  std::vector<std::string> some_pre_mesh;  // and the ends of some of them
+  enrol::PreMesh pre_mesh;      // connections of before
+  std::string pre_mesh_policy;  // and what becomes of them
   std::string excluded = {};  // what of it goes around the mesh; empty: nothing
 };
 

@@ -68,7 +68,7 @@ void add_pods(Report& report, const std::vector<enrol::PodStatus>& pods) {
     const std::string state = pod.leaving ? "leaving" : pod.captured ? "captured" : "waiting";
     std::string reason = pod.gap == enrol::Gap::kNone ? "" : std::string(enrol::name_of(pod.gap));
     if (!pod.detail.empty()) reason += (reason.empty() ? "" : ": ") + pod.detail;
-    report.pods.push_back({pod.name, state, pod.captured, reason, pod.pre_mesh.open, pod.pre_mesh.some});
+    report.pods.push_back({pod.name, state, pod.captured, reason, pod.pre_mesh, objects::to_string(pod.pre_mesh_policy)});
   }
 }
 
@@ -127,6 +127,9 @@ Node describe_node(const enrol::EnrolMetrics& metrics, const publish::PublisherC
   out.set("enrolled_pods", number(metrics.enrolled_pods));
   out.set("leaving_pods", number(metrics.leaving_pods));
   out.set("pre_mesh_connections", number(metrics.pre_mesh_connections));
+  out.set("pre_mesh_ended", number(metrics.pre_mesh_ended));
+  out.set("pre_mesh_end_failures", number(metrics.pre_mesh_end_failures));
+  out.set("pre_mesh_memory_failures", number(metrics.pre_mesh_memory_failures));
   for (size_t i = 1; i < enrol::kGaps; ++i)
     out.set("uncaptured_pod_seconds_" + std::string(enrol::name_of(static_cast<enrol::Gap>(i))),
             number(static_cast<uint64_t>(metrics.uncaptured_pod_seconds[i])));
@@ -144,6 +147,7 @@ Node describe_node(const enrol::EnrolMetrics& metrics, const publish::PublisherC
   out.set("connections_cut", number(own.rejudged.cut));
   out.set("excluding_pods", number(own.excluding_pods));
   out.set("pods_with_refused_exclusions", number(own.refused_exclusions));
+  out.set("pods_with_refused_pre_mesh_policy", number(own.refused_pre_mesh));
   out.set("judge_again_failures", number(own.rejudged.failures));
   return out;
 }

@@ -25,6 +25,7 @@ struct RoleCounters {
   enrol::RejudgeCounters rejudged{};  // role node
   // Role node: enrolled pods of which something goes around the mesh, and those that ask for what does not count.
   uint64_t excluding_pods = 0, refused_exclusions = 0;
+  uint64_t refused_pre_mesh = 0;  // of those that ask for a policy on connections of before which does not count
   uint64_t exempt_failures = 0;  // role node: a cgroup of weft's own that is unknown or could not be exempted
 };
 [[nodiscard]] objects::Node describe_node(const enrol::EnrolMetrics& metrics,

@@ -94,8 +94,9 @@ std::string pre_mesh_text(const ClusterView& view) {
     for (const Json& pod : list_at(status.content, "pods")) {
       const auto some = list_at(pod, "somePreMesh");
       if (some.empty()) continue;
-      out += fmt::format("  pod {}: {}, such as {}\n", text_at(pod, "name"),
-                         sandbox::scalar_text(pod["preMeshConnections"]), sandbox::scalar_text(some[0]));
+      out += fmt::format("  pod {}: {}, such as {}; policy: {}\n", text_at(pod, "name"),
+                         sandbox::scalar_text(pod["preMeshConnections"]), sandbox::scalar_text(some[0]),
+                         text_at(pod, "preMeshPolicy"));
     }
   }
   return out;
@@ -118,7 +119,7 @@ std::string status_text(const Layout& layout, const ClusterView& view) {
   const std::string waiting = waiting_text(view);
   if (!waiting.empty()) out += "\nnot ready:\n" + waiting;
   const std::string pre_mesh = pre_mesh_text(view);
-  if (!pre_mesh.empty()) out += "\nconnections of before the mesh, which end by themselves:\n" + pre_mesh;
+  if (!pre_mesh.empty()) out += "\nconnections of before the mesh, which go on past it:\n" + pre_mesh;
   if (plan.mesh) out += "\nfindings:\n" + findings_text(view);
   return out;
 }

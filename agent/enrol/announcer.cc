@@ -14,6 +14,20 @@ bool same_capture(const Announcement& a, const Announcement& b) {
   return a.redirection == b.redirection && a.captured == b.captured;
 }
 
+// Of connections of before: what becomes of them.
+std::string fate_of(const PodStatus& pod) {
+  const std::string policy = "policy (" + objects::to_string(pod.pre_mesh_policy) + ")";
+  const std::string left = "they go on past the mesh until they end";
+  if (!pod.pre_mesh_policy.end_after) return left;
+  if (pod.pre_mesh.late) return left + ", listed too late for " + policy + " to tell them from the mesh's";
+  return left + " or " + policy + " ends them";
+}
+
+std::string unlisted_text(const PreMesh& all) {
+  if (all.unlisted == 0) return "";
+  return "; " + std::to_string(all.unlisted) + " more were open than can be listed: they go on until they end";
+}
+
 }  // namespace
 
 base::Result<std::string> read_boot_id(const std::string& path) {
@@ -96,27 +110,37 @@ void Announcer::tell(const AnnouncedPod& pod, const PodEvent& event) {
 
 // Once, when they are first seen: how many are left, the agent's report says.
 void Announcer::tell_pre_mesh(const AnnouncedPod& pod, const PodStatus& status, Record& record) {
-  const bool any = status.pre_mesh.open > 0;
-  if (!std::exchange(record.told_pre_mesh, any) && any) {
-    ++counters_.events;
-    door_.tell(pod, {.reason = "PreMeshConnections",
-                     .message = std::to_string(status.pre_mesh.open) +
-                                " connections were open before this pod was captured: they go on past the "
-                                "mesh until they end, the first of them " +
-                                status.pre_mesh.some.front()});
-  }
+  const PreMesh& all = status.pre_mesh;
+  if (std::exchange(record.told_pre_mesh, all.open > 0) || all.open == 0 || all.recalled) return;
+  tell(pod, {.reason = "PreMeshConnections",
+             .message = std::to_string(all.open) + " connections were open before this pod was captured: " +
+                        fate_of(status) + ", the first of them " + all.some.front() + unlisted_text(all)});
 }
 
-// Nothing goes around the mesh without a word, and nothing that was asked for is passed over without one.
+// Once for all that a turn of policy has ended.
+void Announcer::tell_ended(const AnnouncedPod& pod, const PodStatus& status, Record& record) {
+  const PreMesh& all = status.pre_mesh;
+  if (all.ended > record.told_ended && all.open > all.stuck) return;  // there is more to come
+  const size_t told = std::exchange(record.told_ended, all.ended);
+  if (all.ended <= told) return;
+  const std::string policy = objects::to_string(status.pre_mesh_policy);
+  const std::string ended = std::to_string(all.ended - told);
+  std::string message = ended + " connections of before the mesh were ended by policy (" + policy + ")";
+  if (all.stuck > 0) message += "; " + std::to_string(all.stuck) + " could not be ended";
+  tell(pod, {.reason = "PreMeshConnectionsEnded",
+             .message = message + unlisted_text(all),
+             .action = "Ending " + ended + " by " + policy});
+}
+
+// What was asked for is not passed over without a word.
+void Announcer::tell_problem(const AnnouncedPod& pod, const std::string& problem, std::string& told,
+                             const char* reason, const char* action) {
+  if (problem == std::exchange(told, problem) || problem.empty()) return;
+  tell(pod, {.warning = true, .reason = reason, .message = problem, .action = action + problem});
+}
+
+// Nothing goes around the mesh without a word.
 void Announcer::tell_exclusions(const AnnouncedPod& pod, const Announcement& want, Record& record) {
-  if (pod.exclusion_problem != record.told_problem) {
-    record.told_problem = pod.exclusion_problem;
-    if (!pod.exclusion_problem.empty())
-      tell(pod, {.warning = true,
-                 .reason = "MeshExclusionRefused",
-                 .message = pod.exclusion_problem,
-                 .action = "Excluding: " + pod.exclusion_problem});
-  }
   const bool armed = !want.redirection.empty();
   // An agent that starts anew does not repeat what the object shows.
   if (record.told_excluded.empty() && pod.shown.excluded == want.excluded) record.told_excluded = want.excluded;
@@ -141,7 +165,10 @@ void Announcer::update(const std::vector<AnnouncedPod>& pods, const std::vector<
     const Announcement want = wanted(pod, status, record);
     if (status != nullptr) {
       tell(pod, *status, record);
+      tell_problem(pod, pod.pre_mesh_problem, record.told_pre_mesh_problem, "PreMeshPolicyRefused", "Enrolling: ");
       tell_pre_mesh(pod, *status, record);
+      tell_ended(pod, *status, record);
+      tell_problem(pod, pod.exclusion_problem, record.told_exclusion_problem, "MeshExclusionRefused", "Excluding: ");
       tell_exclusions(pod, want, record);
     }
     write(pod, want, record);

@@ -13,15 +13,7 @@
 
 namespace weft::enrol {
 
-inline constexpr const char* kRedirectionAnnotation = "ambient.istio.io/redirection";
-inline constexpr const char* kCapturedAnnotation = "weft.mesh/captured";
-// On the agent's own pod, read by weft-control: the boot in which it has attached its programs and judged the node's pods.
-inline constexpr const char* kArmedAnnotation = "weft.mesh/armed-in-boot";
-// There too: where its programs are attached, and why there.
-inline constexpr const char* kAttachedAnnotation = "weft.mesh/attached-at";
-inline constexpr const char* kExcludedAnnotation = "weft.mesh/excluded";
-
-// Empty: the annotation is not there.
+// As annotations (objects/annotations.h); empty: it is not there.
 struct Announcement {
   std::string redirection;  // "enabled", "pending": armed, no proxy has proven it yet
   std::string captured;     // "<boot id>/<netns cookie>"
@@ -38,11 +30,14 @@ struct AnnouncedPod {
   Announcement shown;
   std::string excludes;           // what its kernel tables leave out of the mesh, as Announcement::excluded
   std::string exclusion_problem;  // what it asks to leave out and does not count, as a sentence
+  std::string pre_mesh_problem = {};  // the same of what shall become of its connections of before
 };
 
 struct PodEvent {
   bool warning = false;
-  std::string reason;   // MeshCaptured, MeshCaptureFailed, PreMeshConnections, MeshExcluded, MeshExclusionRefused
+  // MeshCaptured, MeshCaptureFailed, PreMeshConnections, PreMeshConnectionsEnded, PreMeshPolicyRefused, MeshExcluded,
+  // MeshExclusionRefused
+  std::string reason;
   std::string message;  // a sentence
   // What was being done. Events about one pod that differ in their message alone are taken for one, so what is excluded
   // stands here too.
@@ -90,7 +85,9 @@ class Announcer {
     bool is_sent = false;
     std::string told;  // the last event on its capture: reason and message
     bool told_pre_mesh = false;
-    std::string told_excluded, told_problem;  // of its exclusions, as the last events said them
+    size_t told_ended = 0;  // of its connections of before
+    // As the last events said them.
+    std::string told_excluded, told_exclusion_problem, told_pre_mesh_problem;
   };
 
   [[nodiscard]] Announcement wanted(const AnnouncedPod& pod, const PodStatus* status,
@@ -98,6 +95,9 @@ class Announcer {
   void write(const AnnouncedPod& pod, const Announcement& want, Record& record);
   void tell(const AnnouncedPod& pod, const PodStatus& status, Record& record);
   void tell_pre_mesh(const AnnouncedPod& pod, const PodStatus& status, Record& record);
+  void tell_ended(const AnnouncedPod& pod, const PodStatus& status, Record& record);
+  void tell_problem(const AnnouncedPod& pod, const std::string& problem, std::string& told, const char* reason,
+                    const char* action);
   void tell_exclusions(const AnnouncedPod& pod, const Announcement& want, Record& record);
   void tell(const AnnouncedPod& pod, const PodEvent& event);
 

@@ -98,8 +98,9 @@ void Enroller::enrol(const std::vector<DesiredPod>& desired) {
     keeper->update(one);
   }
   open_waiting();
-  first_enrol_done_ = true;
+  const bool first = !std::exchange(first_enrol_done_, true);
   release_inherited();
+  if (first) forget_strangers();
   keep_all();
   publish_status();
 }
@@ -173,6 +174,15 @@ void Enroller::release_inherited() {
     clear_tables(cookie, entry);
     inherited_.erase(cookie);
   }
+}
+
+// What an earlier agent remembered of pods that have ended meanwhile.
+void Enroller::forget_strangers() {
+  if (doors_.pre_mesh == nullptr) return;
+  std::set<uint64_t> here;
+  for (const auto& [cookie, keeper] : pods_) here.insert(cookie);
+  for (const auto& [cookie, entry] : inherited_) here.insert(cookie);
+  doors_.pre_mesh->keep_only(here);
 }
 
 // Of a pod whose namespace nobody can enter any more.
@@ -304,16 +314,17 @@ void Enroller::on_stock_level(publish::ProxyId proxy, const model::StockLevel& r
 }
 
 std::vector<DesiredPod> desired_pods(const model::Snapshot& snapshot,
-                                     const std::vector<std::string>& netns_paths,
-                                     const compile::Tables& tables) {
-  CHECK(netns_paths.size() == snapshot.local_pods.size());
+                                     const std::vector<LocalTerms>& terms, const compile::Tables& tables) {
+  CHECK(terms.size() == snapshot.local_pods.size());
   std::vector<DesiredPod> desired;
-  for (size_t i = 0; i < netns_paths.size(); ++i) {
+  for (size_t i = 0; i < terms.size(); ++i) {
     const model::Workload& workload = snapshot.workloads[snapshot.local_pods[i].workload];
     const auto entry = tables.pods.find(compile::pod_key(workload));
     if (entry == tables.pods.end()) continue;
-    desired.push_back(
-        {.name = model::key_of(workload), .netns_path = netns_paths[i], .entry = entry->second});
+    desired.push_back({.name = model::key_of(workload),
+                       .netns_path = terms[i].netns_path,
+                       .entry = entry->second,
+                       .pre_mesh = terms[i].pre_mesh});
   }
   return desired;
 }

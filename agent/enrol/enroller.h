@@ -9,6 +9,7 @@
 
 #include "agent/compile/tables.h"
 #include "agent/enrol/pod.h"
+#include "agent/enrol/pre_mesh_memory.h"
 #include "agent/enrol/self_test.h"
 #include "agent/enrol/status.h"
 #include "agent/enrol/stock.h"
@@ -32,6 +33,7 @@ struct EnrolDoors {
   NetnsOpener open;
   // A namespace that an earlier agent armed and nobody names any more.
   std::function<base::Result<std::unique_ptr<PodNetns>>(uint64_t cookie)> find;
+  PreMeshMemory* pre_mesh = nullptr;  // null: the agent after this one knows of no connections of before
 };
 
 class PodKeeper;
@@ -88,6 +90,7 @@ class Enroller final : public publish::PublisherEvents {
   void take_in(std::unique_ptr<PodNetns> netns, const DesiredPod& desired);
   void make_room(uint32_t listener_slot);
   void release_inherited();
+  void forget_strangers();
   void clear_tables(uint64_t cookie, const weft_pod& entry);
   void keep_all();
   void drop_gone();
@@ -118,10 +121,16 @@ class Enroller final : public publish::PublisherEvents {
   bool ready_ GUARDED_BY(mutex_) = false;
 };
 
-// Snapshot::local_pods as desired pods. `netns_paths`: of the same order and length. Pods that the tables
+// What the Snapshot does not say of a local pod.
+struct LocalTerms {
+  std::string netns_path;
+  objects::PreMeshPolicy pre_mesh = {};
+};
+
+// Snapshot::local_pods as desired pods. `terms`: of the same order and length. Pods that the tables
 // have no room for are left out: compile has named them among its problems.
 [[nodiscard]] std::vector<DesiredPod> desired_pods(const model::Snapshot& snapshot,
-                                                   const std::vector<std::string>& netns_paths,
+                                                   const std::vector<LocalTerms>& terms,
                                                    const compile::Tables& tables);
 
 }  // namespace weft::enrol

@@ -176,6 +176,7 @@ base::Status Pod::put_entry(uint32_t moment_flags) {
 }
 
 base::Status Pod::update(const DesiredPod& desired) {
+  desired_.pre_mesh = desired.pre_mesh;
   const bool same = same_entry(desired.entry, desired_.entry);
   if (same && step_ != Step::kLingering) return {};
   const bool moved = desired.entry.listener_slot != desired_.entry.listener_slot;

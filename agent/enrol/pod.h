@@ -8,6 +8,7 @@
 
 #include "agent/enrol/pod_kernel.h"
 #include "agent/enrol/pod_netns.h"
+#include "agent/objects/pre_mesh_policy.h"
 #include "agent/publish/outlet.h"
 
 namespace weft::enrol {
@@ -17,6 +18,7 @@ struct DesiredPod {
   std::string name;        // "ns/name"
   std::string netns_path;  // empty: not known yet
   weft_pod entry{};        // without the flags of the moment, ENROLLED and MARKING
+  objects::PreMeshPolicy pre_mesh = {};  // what becomes of its connections of before
 };
 
 /*

@@ -28,6 +28,7 @@ PodKeeper::PodKeeper(Enroller& owner, std::unique_ptr<PodNetns> netns, const Des
       pod_(owner.doors_.kernel, owner.doors_.outlet, std::move(netns), desired, inherited),
       pre_mesh_taken_(inherited) {
   for (const model::Family family : pod_.families()) proofs_.push_back({.family = family});
+  if (inherited) recall_pre_mesh();
   if (auto added = loop_.add(pod_.netns().changes_fd(), EPOLLIN, this); !added)
     spdlog::warn("enrol: pod {}: its rules and routes are looked at every few seconds only: {}", desired.name,
                  base::describe(added.error()));
@@ -52,9 +53,10 @@ void PodKeeper::tick(base::Instant now) {
     return;
   }
   if (pod_.step() < Step::kArmed) arm(now);
+  if (pod_.step() == Step::kArmed) look_at_pre_mesh(now);
   if (pod_.step() == Step::kArmed) check(now);
   if (pod_.step() == Step::kArmed) test(now);
-  if (pod_.step() == Step::kArmed) look_at_pre_mesh(now);
+  if (pod_.step() == Step::kArmed) end_pre_mesh(now);
 }
 
 void PodKeeper::note(const base::Status& status, const char* what) {
@@ -79,16 +81,66 @@ void PodKeeper::arm(base::Instant now) {
     owner_.stock_.add({pod_.key(), model::StockKind::kInbound, family});
   }
   next_test_ = now;
+  if (enrolled_at_ == base::Instant{}) enrolled_at_ = now;
 }
 
 // What cannot be listed now is listed at the next look.
 void PodKeeper::look_at_pre_mesh(base::Instant now) {
   if (now < next_look_) return;
   next_look_ = now + kLookEvery;
-  const base::Status seen = pre_mesh_taken_ ? pre_mesh_.look(pod_.netns()) : pre_mesh_.take(pod_.netns());
+  const base::Status seen =
+      pre_mesh_taken_ ? pre_mesh_.look(pod_.netns()) : pre_mesh_.take(pod_.netns(), now != enrolled_at_);
   if (!seen) return spdlog::warn("enrol: pod {}: its connections: {}", pod_.key().name, base::describe(seen.error()));
   if (!std::exchange(pre_mesh_taken_, true) && pre_mesh_.now().open > 0)
     spdlog::info("enrol: pod {}: {} connections of before go on past the mesh", pod_.key().name, pre_mesh_.now().open);
+  remember_pre_mesh();
+}
+
+void PodKeeper::note_memory(const base::Status& status) {
+  if (status || status.error().kind == base::ErrorKind::kNotFound) return;
+  ++owner_.numbers_.pre_mesh_memory_failures;
+  spdlog::warn("enrol: pod {}: what the next agent shall know of its connections of before: {}", pod_.key().name,
+               base::describe(status.error()));
+}
+
+void PodKeeper::recall_pre_mesh() {
+  if (owner_.doors_.pre_mesh == nullptr) return;
+  const auto record = owner_.doors_.pre_mesh->find(pod_.key().netns_cookie);
+  if (!record) return note_memory(std::unexpected(record.error()));
+  pre_mesh_.recall(*record);
+  enrolled_at_ = record->enrolled_at;
+  pre_mesh_remembered_ = true;
+}
+
+// Once when they are listed and once when none is left: those that end meanwhile do no harm there.
+void PodKeeper::remember_pre_mesh() {
+  PreMeshMemory* const memory = owner_.doors_.pre_mesh;
+  const bool any = pre_mesh_.now().open > 0;
+  if (memory == nullptr || any == pre_mesh_remembered_) return;
+  pre_mesh_remembered_ = any;
+  const uint64_t netns = pod_.key().netns_cookie;
+  note_memory(any ? memory->put(netns, pre_mesh_.record(enrolled_at_)) : memory->forget(netns));
+}
+
+// Not before the capture is proven: whoever is cut calls again, and that call shall be the mesh's.
+void PodKeeper::end_pre_mesh(base::Instant now) {
+  const objects::PreMeshPolicy& policy = pod_.desired().pre_mesh;
+  const PreMesh& all = pre_mesh_.now();
+  if (!policy.end_after || all.open == 0 || all.late || now < next_end_) return;
+  if (now - enrolled_at_ < *policy.end_after || !status().captured) return;
+  const size_t before = all.ended;
+  const base::Status ended = pre_mesh_.end_some(pod_.netns());
+  owner_.numbers_.pre_mesh_ended += all.ended - before;
+  if (!ended) {
+    ++owner_.numbers_.pre_mesh_end_failures;
+    next_end_ = now + kLookEvery;
+    spdlog::error("enrol: pod {}: {} of {} connections of before could not be ended: {}", pod_.key().name, all.stuck,
+                  all.open, base::describe(ended.error()));
+  }
+  if (all.open == 0 && all.ended > before)
+    spdlog::info("enrol: pod {}: {} connections of before were ended by policy ({})", pod_.key().name, all.ended,
+                 objects::to_string(policy));
+  remember_pre_mesh();
 }
 
 void PodKeeper::check(base::Instant now) {
@@ -173,13 +225,17 @@ void PodKeeper::release() {
   note(pod_.release(), "releasing");
   for (Proof& proof : proofs_) proof.passed = false;
   pre_mesh_.forget();
+  remember_pre_mesh();
   pre_mesh_taken_ = false;
+  enrolled_at_ = {};
   next_finish_ = {};
   next_look_ = {};
+  next_end_ = {};
 }
 
 PodStatus PodKeeper::status() const {
-  PodStatus status{.name = pod_.key().name, .netns_cookie = pod_.key().netns_cookie, .pre_mesh = pre_mesh_.now()};
+  PodStatus status{.name = pod_.key().name, .netns_cookie = pod_.key().netns_cookie, .pre_mesh = pre_mesh_.now(),
+                   .pre_mesh_policy = pod_.desired().pre_mesh};
   if (pod_.step() == Step::kLingering) {
     status.leaving = true;
     return status;

@@ -45,6 +45,10 @@ class PodKeeper final : public base::Retirable, private base::IoHandler {
   void start_test(Proof& proof);
   void finish_test(model::Family family, const std::string& failure);
   void look_at_pre_mesh(base::Instant now);
+  void end_pre_mesh(base::Instant now);
+  void recall_pre_mesh();
+  void remember_pre_mesh();
+  void note_memory(const base::Status& status);
   void note(const base::Status& status, const char* what);
 
   Enroller& owner_;
@@ -54,9 +58,11 @@ class PodKeeper final : public base::Retirable, private base::IoHandler {
   std::vector<Proof> proofs_;
   PreMeshConnections pre_mesh_;
   bool pre_mesh_taken_;  // of this enrolment; an earlier agent's pods are not asked any more
+  bool pre_mesh_remembered_ = false;  // the agent after this one finds them
+  base::Instant enrolled_at_{};  // when it was armed first, in this enrolment; zero: not yet
   bool lost_ = false;
   bool dirty_ = false;  // something changed in the namespace
-  base::Instant next_arm_{}, next_check_{}, next_thorough_{}, next_test_{}, next_finish_{}, next_look_{};
+  base::Instant next_arm_{}, next_check_{}, next_thorough_{}, next_test_{}, next_finish_{}, next_look_{}, next_end_{};
   std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 

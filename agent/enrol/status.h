@@ -25,11 +25,15 @@ struct PodStatus {
   Gap gap = Gap::kNone;
   std::string detail;  // a sentence, where there is a gap
   PreMesh pre_mesh;    // connections of before, which go on past the mesh
+  objects::PreMeshPolicy pre_mesh_policy = {};
   bool operator==(const PodStatus&) const = default;
 };
 
 struct EnrolMetrics {
   uint64_t captured_pods = 0, enrolled_pods = 0, leaving_pods = 0, pre_mesh_connections = 0;
+  uint64_t pre_mesh_ended = 0;         // connections of before, by policy
+  uint64_t pre_mesh_end_failures = 0;  // times that some could not be ended; they are tried again
+  uint64_t pre_mesh_memory_failures = 0;  // what the next agent shall know could not be written or read
   std::array<double, kGaps> uncaptured_pod_seconds{};  // by Gap
   RepairCounts repairs{};                              // by Repair
   uint64_t arm_failures = 0, self_tests_passed = 0, self_tests_failed = 0;

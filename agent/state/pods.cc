@@ -2,17 +2,11 @@
 
 #include <utility>
 
+#include "agent/objects/annotations.h"
 #include "agent/state/workloads.h"
 
 namespace weft::state {
 namespace {
-
-constexpr const char* kNetns = "weft.mesh/netns";
-constexpr const char* kCaptured = "weft.mesh/captured";
-constexpr const char* kArmed = "weft.mesh/armed-in-boot";
-constexpr const char* kAttached = "weft.mesh/attached-at";
-constexpr const char* kExcluded = "weft.mesh/excluded";
-constexpr const char* kRedirection = "ambient.istio.io/redirection";
 
 std::string annotation(const objects::Pod& pod, const char* key) {
   const auto found = pod.meta.annotations.find(key);
@@ -21,10 +15,15 @@ std::string annotation(const objects::Pod& pod, const char* key) {
 
 // As its node's agent says, after it has seen a connection of the pod's be captured.
 bool is_captured(const objects::Pod& pod) {
-  return annotation(pod, kRedirection) == "enabled";
+  return annotation(pod, objects::kRedirectionAnnotation) == "enabled";
 }
 
 }  // namespace
+
+objects::AnnotatedPreMesh pre_mesh_of(const Pods::Judged& judged) {
+  static const objects::Labels kNothing;
+  return objects::read_pre_mesh(judged.pod->meta.annotations, judged.ns ? judged.ns->meta.annotations : kNothing);
+}
 
 void Pods::refresh_namespaces(const Store& store) {
   std::erase_if(namespaces_, [&](const auto& entry) { return !store.find_namespace(entry.first); });
@@ -80,7 +79,24 @@ bool Pods::asks_for_same_node_tls(const std::string& ns, const StateOptions& opt
   return options.same_node_tls;
 }
 
-void Pods::add_local(const Judged& judged, const SandboxFact* fact, const StateOptions& options) {
+void Pods::note_node_pod(const Judged& judged, const std::string& pre_mesh_problem) {
+  const objects::Pod& pod = *judged.pod;
+  node_pods_.push_back({.ns = pod.meta.ns,
+                        .name = pod.meta.name,
+                        .uid = pod.meta.uid,
+                        .enrolled = judged.enrolment.enrolled,
+                        .redirection = annotation(pod, objects::kRedirectionAnnotation),
+                        .captured = annotation(pod, objects::kCapturedAnnotation),
+                        .excluded = annotation(pod, objects::kExcludedAnnotation),
+                        .armed = annotation(pod, objects::kArmedAnnotation),
+                        .attached = annotation(pod, objects::kAttachedAnnotation),
+                        .excludes = judged.excluded ? objects::to_string(judged.excluded->effective) : "",
+                        .exclusion_problem = judged.excluded ? judged.excluded->problem : "",
+                        .pre_mesh_problem = pre_mesh_problem});
+}
+
+void Pods::add_local(const Judged& judged, const SandboxFact* fact, const objects::PreMeshPolicy& pre_mesh,
+                     const StateOptions& options) {
   model::LocalPod& out = local_pods_.emplace_back();
   out.workload = judged.workload;
   const NamespacePolicy* const policy = policy_of_namespace(judged.pod->meta.ns);
@@ -92,8 +108,8 @@ void Pods::add_local(const Judged& judged, const SandboxFact* fact, const StateO
   }
   const objects::Metadata& meta = judged.pod->meta;
   std::string netns = fact != nullptr ? fact->netns : "";
-  if (fact == nullptr && options.netns_by_annotation) netns = annotation(*judged.pod, kNetns);
-  sandboxes_.push_back({meta.ns, meta.name, meta.uid, std::move(netns)});
+  if (fact == nullptr && options.netns_by_annotation) netns = annotation(*judged.pod, objects::kNetnsAnnotation);
+  sandboxes_.push_back({meta.ns, meta.name, meta.uid, std::move(netns), pre_mesh});
 }
 
 // Arrivals concern every agent, since callers anywhere have to leave the mesh out too. In force is what the pod's own node
@@ -104,7 +120,7 @@ void Pods::exclude(Judged& judged, const StateOptions& options) {
   const bool enrolled = judged.enrolment.enrolled;
   workloads_.back().excluded_ports = enrolled ? all.effective.inbound_ports : std::vector<uint16_t>{};
   if (options.whole_cluster) {
-    const bool stands = annotation(*judged.pod, kExcluded) == objects::to_string(all.effective);
+    const bool stands = annotation(*judged.pod, objects::kExcludedAnnotation) == objects::to_string(all.effective);
     exclusions_.count(*judged.pod, enrolled && is_captured(*judged.pod) && stands);
   } else if (judged.local) {
     exclusions_.count(*judged.pod, enrolled);
@@ -137,17 +153,14 @@ void Pods::refresh(const Store& store, const StateOptions& options) {
     if (options.whole_cluster)
       policies_.count(*pod, policy_of_namespace(key.ns), enrolled && is_captured(*pod));
     if (!judged.local) continue;
-    node_pods_.push_back({key.ns, key.name, pod->meta.uid, enrolled, annotation(*pod, kRedirection),
-                          annotation(*pod, kCaptured), annotation(*pod, kExcluded), annotation(*pod, kArmed),
-                          annotation(*pod, kAttached),
-                          judged.excluded ? objects::to_string(judged.excluded->effective) : "",
-                          judged.excluded ? judged.excluded->problem : ""});
+    objects::AnnotatedPreMesh pre_mesh = pre_mesh_of(judged);
+    note_node_pod(judged, pre_mesh.problem);
     const SandboxFact* const fact = store.find_sandbox(*pod);
     // A new sandbox has its addresses before the kubelet has written them into the pod's status.
     const bool has_newer = fact != nullptr && !fact->addresses.empty();
     workloads_.back().addresses = has_newer ? fact->addresses : pod->status.pod_ips;
     if (enrolled) {
-      add_local(judged, fact, options);
+      add_local(judged, fact, pre_mesh.policy, options);
     } else {
       policies_.apply(*pod, policy_of_namespace(key.ns), nullptr);
     }

@@ -55,7 +55,9 @@ class Pods {
   void refresh_namespaces(const Store& store);
   Judged& judge_pod(const Key& key, const std::shared_ptr<const objects::Pod>& pod, const StateOptions& options);
   void add_workload(Judged& judged, std::vector<model::Workload>& former, const StateOptions& options);
-  void add_local(const Judged& judged, const SandboxFact* fact, const StateOptions& options);
+  void note_node_pod(const Judged& judged, const std::string& pre_mesh_problem);
+  void add_local(const Judged& judged, const SandboxFact* fact, const objects::PreMeshPolicy& pre_mesh,
+                 const StateOptions& options);
   void exclude(Judged& judged, const StateOptions& options);
   [[nodiscard]] const NamespacePolicy* policy_of_namespace(const std::string& name) const;
   [[nodiscard]] bool asks_for_same_node_tls(const std::string& ns, const StateOptions& options) const;
@@ -71,5 +73,8 @@ class Pods {
   std::vector<NodePod> node_pods_;
   uint32_t self_ = model::kNone;
 };
+
+// What becomes of the connections that the pod had before it was enrolled.
+[[nodiscard]] objects::AnnotatedPreMesh pre_mesh_of(const Pods::Judged& judged);
 
 }  // namespace weft::state

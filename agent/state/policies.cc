@@ -4,6 +4,9 @@
 #include <string>
 #include <string_view>
 
+#include "agent/objects/annotations.h"
+#include "agent/objects/pre_mesh_policy.h"
+
 namespace weft::state {
 namespace {
 
@@ -126,6 +129,14 @@ bool read_word(const objects::Namespace& ns, const char* key, const char* yes, c
   return closed;
 }
 
+void check_pre_mesh(const objects::Namespace& ns, NamespacePolicy& policy) {
+  const std::string* text = annotation(ns, objects::kPreMeshAnnotation);
+  if (!text) return;
+  if (auto read = objects::parse_pre_mesh_policy(*text); !read)
+    policy.findings.push_back(
+        refuse(ns, objects::kPreMeshAnnotation, read.error().what + "; until then it means leave"));
+}
+
 }  // namespace
 
 uint32_t rule_id(const std::string& source) {
@@ -142,6 +153,7 @@ NamespacePolicy policy_of(const objects::Namespace& ns) {
   if (annotation(ns, kPeerMode)) out.peer_mode_source = place_of(ns, kPeerMode);
   if (read_word(ns, kFailMode, "open", "closed", false, out)) out.fail_mode = model::FailMode::kOpen;
   if (annotation(ns, kSameNode)) out.same_node_tls = read_word(ns, kSameNode, "mtls", "attested", true, out);
+  check_pre_mesh(ns, out);
   return out;
 }
 

@@ -5,7 +5,9 @@
 //   weft.mesh/fail-mode                         closed (default) | open
 //   weft.mesh/same-node                         attested (default) | mtls: between pods of one node; at the root
 //                                               namespace for the whole mesh
-// A value that cannot be read is a finding and closes: better a refused call than an unnoticed hole.
+//   weft.mesh/pre-mesh-connections              objects/pre_mesh_policy.h; only looked at here, the pods carry it
+// A value that cannot be read is a finding and closes: better a refused call than an unnoticed hole. The last one does
+// not admit anybody: it leaves.
 #include <optional>
 #include <string>
 #include <vector>

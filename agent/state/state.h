@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/objects/pre_mesh_policy.h"
 #include "agent/state/enrolment.h"
 #include "agent/state/sandbox_fact.h"
 #include "agent/state/status.h"
@@ -35,11 +36,13 @@ struct StateOptions {
   bool same_node_tls = false;  // for namespaces that say nothing, where the root namespace says nothing either
 };
 
-// Where an enrolled pod of this node lives. Same order and length as Snapshot::local_pods. A pod that was deleted and
-// made again has its old name and another uid: whoever looks for its namespace goes by the uid.
+// Where an enrolled pod of this node lives, and what becomes of its connections of before. Same order and length as
+// Snapshot::local_pods. A pod that was deleted and made again has its old name and another uid: whoever looks for its
+// namespace goes by the uid.
 struct PodSandbox {
   std::string ns, name, uid;
   std::string netns;  // by the node's own knowledge, else annotation weft.mesh/netns; empty while nobody has said it
+  objects::PreMeshPolicy pre_mesh = {};
   auto operator<=>(const PodSandbox&) const = default;
 };
 
@@ -52,6 +55,7 @@ struct NodePod {
   std::string armed, attached;    // of agents' own pods: weft.mesh/armed-in-boot, weft.mesh/attached-at
   std::string excludes;           // what it shall leave out of the mesh, as weft.mesh/excluded has it
   std::string exclusion_problem;  // what of that does not count, as a sentence
+  std::string pre_mesh_problem;   // the same of what shall become of its connections of before
   auto operator<=>(const NodePod&) const = default;
 };
 

@@ -233,6 +233,8 @@ std::vector<ObjectStatus> enrolment_statuses(const Pods& pods) {
         condition("Enrolled", enrolment.enrolled, enrolment.reason, enrolment.message));
     status.findings = enrolment.findings;
     if (judged.excluded) add_excluded(*judged.excluded, enrolment.enrolled, status);
+    if (const std::string problem = pre_mesh_of(judged).problem; !problem.empty())
+      status.conditions.push_back(condition("PreMeshPolicyValid", false, "InvalidValue", problem));
     out.push_back(std::move(status));
   }
   return out;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "agent/objects/exclusion.h"
+#include "agent/objects/pre_mesh_policy.h"
 #include "userspace-proxy/base/result.h"
 
 using namespace weft;
@@ -33,6 +34,17 @@ void check_range(const base::Cidr& range) {
 
 }  // namespace
 
+// Its first value, read as a policy on connections of before: good, or one printable sentence.
+void check_policy(std::string_view text) {
+  const auto policy = objects::parse_pre_mesh_policy(text);
+  if (!policy) {
+    CHECK(std::ranges::all_of(policy.error().what, [](char c) { return c >= ' ' && c <= '~'; }));
+    return;
+  }
+  CHECK(!policy->end_after || *policy->end_after <= objects::kMaxDrain);
+  CHECK(objects::parse_pre_mesh_policy(objects::to_string(*policy)) == *policy);
+}
+
 // One value a line.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view rest(reinterpret_cast<const char*>(data), size);
@@ -43,6 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     annotations[key] = rest.substr(0, end);
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
   }
+  if (const auto first = annotations.find(kKeys[0]); first != annotations.end()) check_policy(first->second);
   const auto read = objects::read_exclusions(annotations);
   CHECK(read.problem.empty() || read.exclusions.empty());
   CHECK(std::ranges::all_of(read.problem, [](char c) { return c >= ' ' && c <= '~'; }));

@@ -6,6 +6,7 @@
 // 10.99.0.5 and fd99::5 count as an enrolled pod of another node: whoever calls them from the pod goes to the
 // proxy. A server in the node's namespace has these addresses too, and shows who got past the proxy.
 #include <arpa/inet.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <functional>
@@ -14,9 +15,11 @@
 #include "agent/compile/compile.h"
 #include "agent/enrol/enroller.h"
 #include "agent/enrol/kernel_door.h"
+#include "agent/enrol/pre_mesh_files.h"
 #include "agent/enrol/system_netns.h"
 #include "tests/netns/kernel_fixture.h"
 #include "tests/support/captive_proxy.h"
+#include "tests/support/scratch_dir.h"
 
 namespace weft::enrol {
 
@@ -59,6 +62,22 @@ inline std::string greeting_of(const std::string& to) {
     return error.what();
   }
 }
+
+// Both ends of one connection.
+struct Pair {
+  base::Fd client, server;
+
+  [[nodiscard]] bool carries() const {
+    char one = 'x';
+    return send(client.get(), &one, 1, MSG_NOSIGNAL) == 1 && recv(server.get(), &one, 1, 0) == 1;
+  }
+  // The client was told, by a reset.
+  [[nodiscard]] bool is_reset() const {
+    pollfd ready{.fd = client.get(), .events = POLLIN, .revents = 0};
+    char one = 0;
+    return poll(&ready, 1, 0) == 1 && recv(client.get(), &one, 1, MSG_DONTWAIT) < 0 && errno == ECONNRESET;
+  }
+};
 
 class EnrolTest : public kernel::KernelTest {
  protected:
@@ -109,7 +128,7 @@ class EnrolTest : public kernel::KernelTest {
         *loop_,
         EnrolDoors{*door_, *proxy_, *tester_,
                    [steering](const std::string& path) { return SystemNetns::open(path, steering); },
-                   [steering](uint64_t cookie) { return SystemNetns::find(cookie, steering); }},
+                   [steering](uint64_t cookie) { return SystemNetns::find(cookie, steering); }, &memory_},
         EnrolOptions{.self_test_every = std::chrono::seconds(1),
                      .self_test_v4 = {*base::Address::parse(compile::kSelfTestV4), compile::kSelfTestPort},
                      .self_test_v6 = {*base::Address::parse(compile::kSelfTestV6), compile::kSelfTestPort}});
@@ -122,13 +141,33 @@ class EnrolTest : public kernel::KernelTest {
     ids_.begin();
     const compile::Tables tables = compile::compile(snapshot_, ids_);
     ids_.finish();
-    const std::vector<std::string> paths(snapshot_.local_pods.size(), pod_.path());
-    const auto desired = desired_pods(snapshot_, paths, tables);
+    const std::vector<LocalTerms> terms(snapshot_.local_pods.size(), {pod_.path(), pre_mesh_});
+    const auto desired = desired_pods(snapshot_, terms, tables);
     enroller_->release_absent(desired);
     ASSERT_TRUE(kernel_->sync(tables));
     enroller_->enrol(desired);
   }
 
+  [[nodiscard]] base::Fd listen_in_pod(const std::string& at) const {
+    return test::value_inside(in_pod(), [&] {
+      sockaddr_storage address{};
+      const socklen_t length = base::SocketAddress::parse(at)->to_sockaddr(&address);
+      base::Fd socket(::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      const int off = 0;
+      if (address.ss_family == AF_INET6)
+        setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+      EXPECT_EQ(bind(socket.get(), reinterpret_cast<sockaddr*>(&address), length), 0) << at;
+      EXPECT_EQ(listen(socket.get(), 16), 0);
+      return socket;
+    });
+  }
+  // `listener` has to have the connection waiting.
+  [[nodiscard]] static Pair open_pair(const test::Place& from, const std::string& to, const base::Fd& listener) {
+    Pair pair;
+    pair.client = test::value_inside(from, [&] { return dial(to); });
+    pair.server = base::Fd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    return pair;
+  }
   bool until(const std::function<bool()>& done, std::chrono::milliseconds limit = std::chrono::seconds(5)) {
     const auto end = std::chrono::steady_clock::now() + limit;
     while (!done() && std::chrono::steady_clock::now() < end) loop_->turn(10);
@@ -173,6 +212,9 @@ class EnrolTest : public kernel::KernelTest {
   std::unique_ptr<SelfTestHelper> tester_;
   std::unique_ptr<KernelDoor> door_;
   std::unique_ptr<Enroller> enroller_;
+  test::ScratchDir scratch_;
+  PreMeshFiles memory_{scratch_ / "pre-mesh", "this-boot"};
+  objects::PreMeshPolicy pre_mesh_;  // with the next apply()
   model::Snapshot snapshot_;
   compile::Ids ids_;
 };

@@ -1,30 +1,12 @@
 // Open connections past the proxy, judged again when policy changes: on the real kernel, by netlink.
 //
 //      web 10.77.0.2, fd77::2 (enrolled) --- node 10.77.0.1, fd77::1 --- peer 10.77.0.3, fd77::3 (enrolled)
-#include <poll.h>
-
 #include "agent/enrol/rejudge.h"
 #include "tests/netns/enrol_fixture.h"
 #include "tests/support/policy_builders.h"
 
 namespace weft::enrol {
 namespace {
-
-// Both ends of one connection.
-struct Pair {
-  base::Fd client, server;
-
-  [[nodiscard]] bool carries() const {
-    char one = 'x';
-    return send(client.get(), &one, 1, MSG_NOSIGNAL) == 1 && recv(server.get(), &one, 1, 0) == 1;
-  }
-  // The client was told, by a reset.
-  [[nodiscard]] bool is_reset() const {
-    pollfd ready{.fd = client.get(), .events = POLLIN, .revents = 0};
-    char one = 0;
-    return poll(&ready, 1, 0) == 1 && recv(client.get(), &one, 1, MSG_DONTWAIT) < 0 && errno == ECONNRESET;
-  }
-};
 
 class RejudgeNetnsTest : public EnrolTest {
  protected:
@@ -44,8 +26,8 @@ class RejudgeNetnsTest : public EnrolTest {
 
   void apply_both() {
     compile::Tables tables = compile::compile(snapshot_, ids_);
-    const std::vector<std::string> paths = {pod_.path(), peer_.path()};
-    const auto desired = desired_pods(snapshot_, paths, tables);
+    const std::vector<LocalTerms> terms = {{pod_.path()}, {peer_.path()}};
+    const auto desired = desired_pods(snapshot_, terms, tables);
     const auto changed = compile::judged_anew(kernel_->current(), tables);
     enroller_->release_absent(desired);
     ASSERT_TRUE(kernel_->sync(std::move(tables)));
@@ -53,26 +35,6 @@ class RejudgeNetnsTest : public EnrolTest {
     rejudge_->look_at(changed);
   }
 
-  [[nodiscard]] base::Fd listen_in_pod(const std::string& at) const {
-    return test::value_inside(in_pod(), [&] {
-      sockaddr_storage address{};
-      const socklen_t length = base::SocketAddress::parse(at)->to_sockaddr(&address);
-      base::Fd socket(::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-      const int off = 0;
-      if (address.ss_family == AF_INET6)
-        setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-      EXPECT_EQ(bind(socket.get(), reinterpret_cast<sockaddr*>(&address), length), 0) << at;
-      EXPECT_EQ(listen(socket.get(), 16), 0);
-      return socket;
-    });
-  }
-  // `listener` has to have the connection waiting.
-  [[nodiscard]] static Pair call(const test::Place& from, const std::string& to, const base::Fd& listener) {
-    Pair pair;
-    pair.client = test::value_inside(from, [&] { return dial(to); });
-    pair.server = base::Fd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    return pair;
-  }
   [[nodiscard]] test::Place stranger() const { return {&node_.netns()}; }
   [[nodiscard]] test::Place neighbour() const { return {&peer_, &pod_cgroup_}; }
 
@@ -85,15 +47,15 @@ TEST_F(RejudgeNetnsTest, APodThatBecomesStrictLosesWhoeverIsNotProvenWithinASeco
   const base::Fd v4 = listen_in_pod("10.77.0.2:8080"), both = listen_in_pod("[::]:8081");
   const std::vector<Pair> strangers = [&] {
     std::vector<Pair> out;
-    out.push_back(call(stranger(), "10.77.0.2:8080", v4));
-    out.push_back(call(stranger(), "10.77.0.2:8081", both));
-    out.push_back(call(stranger(), "[fd77::2]:8081", both));
+    out.push_back(open_pair(stranger(), "10.77.0.2:8080", v4));
+    out.push_back(open_pair(stranger(), "10.77.0.2:8081", both));
+    out.push_back(open_pair(stranger(), "[fd77::2]:8081", both));
     return out;
   }();
-  const Pair proven = call(neighbour(), "10.77.0.2:8080", v4);
-  const Pair proven_v6 = call(neighbour(), "[fd77::2]:8081", both);
+  const Pair proven = open_pair(neighbour(), "10.77.0.2:8080", v4);
+  const Pair proven_v6 = open_pair(neighbour(), "[fd77::2]:8081", both);
   const base::Fd far = serve("10.77.0.1:7100");
-  const Pair own = call(in_pod(), "10.77.0.1:7100", far);
+  const Pair own = open_pair(in_pod(), "10.77.0.1:7100", far);
   for (const Pair& pair : strangers) ASSERT_TRUE(pair.carries());
 
   const auto begin = std::chrono::steady_clock::now();
@@ -114,8 +76,8 @@ TEST_F(RejudgeNetnsTest, APodThatBecomesStrictLosesWhoeverIsNotProvenWithinASeco
 
 TEST_F(RejudgeNetnsTest, ANewDenyRuleCutsTheNeighbourThatItNames) {
   const base::Fd app = listen_in_pod("10.77.0.2:8080");
-  const Pair outside = call(stranger(), "10.77.0.2:8080", app);
-  const Pair proven = call(neighbour(), "10.77.0.2:8080", app);
+  const Pair outside = open_pair(stranger(), "10.77.0.2:8080", app);
+  const Pair proven = open_pair(neighbour(), "10.77.0.2:8080", app);
   test::give_rules(snapshot_, 0, {test::rule(9, true, {.service_accounts = {"dev/peer"}})});
   apply_both();
   ASSERT_TRUE(until([&] { return rejudge_->counters().cut == 1; }, std::chrono::seconds(1)));

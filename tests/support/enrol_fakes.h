@@ -85,6 +85,7 @@ struct FakePlace {
   std::set<model::Family> routes, rules;
   size_t marked = 0;
   std::vector<enrol::ArrivedConnection> arrived, cut, uncarried;
+  std::set<uint64_t> ended;  // cookies of `cut`, which are among the others no more
   std::set<std::string> faults;
   base::Fd changes{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
 
@@ -128,11 +129,15 @@ struct FakeNetns final : enrol::PodNetns {
   }
   base::Result<std::vector<enrol::ArrivedConnection>> uncarried() override {
     TRY(faulty(place->faults, "uncarried"));
-    return place->uncarried;
+    auto open = place->uncarried;
+    std::erase_if(open, [&](const auto& one) { return place->ended.contains(one.cookie); });
+    return open;
   }
   base::Status cut(const enrol::ArrivedConnection& connection) override {
     TRY(faulty(place->faults, "cut"));
+    TRY(faulty(place->faults, "cut " + std::to_string(connection.cookie)));
     place->cut.push_back(connection);
+    place->ended.insert(connection.cookie);
     return {};
   }
   [[nodiscard]] int changes_fd() const override { return place->changes.get(); }
@@ -181,6 +186,29 @@ struct FakeOutlet final : publish::Outlet {
   std::vector<model::PodKey> gone;
   std::map<model::StockKey, size_t> stock;
   std::map<model::StockKey, uint32_t> targets;
+};
+
+struct FakeMemory final : enrol::PreMeshMemory {
+  base::Status put(uint64_t netns, const enrol::PreMeshRecord& record) override {
+    TRY(faulty(faults, "put"));
+    records[netns] = record;
+    return {};
+  }
+  base::Result<enrol::PreMeshRecord> find(uint64_t netns) const override {
+    TRY(faulty(faults, "find"));
+    const auto it = records.find(netns);
+    if (it == records.end()) return base::fail(base::ErrorKind::kNotFound, "no record");
+    return it->second;
+  }
+  base::Status forget(uint64_t netns) override {
+    records.erase(netns);
+    return {};
+  }
+  void keep_only(const std::set<uint64_t>& netns) override {
+    std::erase_if(records, [&](const auto& entry) { return !netns.contains(entry.first); });
+  }
+  std::map<uint64_t, enrol::PreMeshRecord> records;
+  std::set<std::string> faults;
 };
 
 // Answers when the test says so.

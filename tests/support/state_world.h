@@ -51,6 +51,7 @@ class World {
     for (const state::ObjectStatus& status : build.statuses) statuses_[status.key] = status;
     snapshot_ = build.snapshot;
     sandboxes_ = build.sandboxes;
+    node_pods_ = build.node_pods;
     changed_ = build.changed;
     EXPECT_EQ(snapshot_->local_pods.size(), sandboxes_.size());
     const auto valid = model::validate(*snapshot_);
@@ -60,6 +61,7 @@ class World {
 
   [[nodiscard]] bool changed() const { return changed_; }
   [[nodiscard]] const std::vector<state::PodSandbox>& sandboxes() const { return sandboxes_; }
+  [[nodiscard]] const std::vector<state::NodePod>& node_pods() const { return node_pods_; }
   [[nodiscard]] const std::map<state::StatusKey, state::ObjectStatus>& statuses() const { return statuses_; }
 
   [[nodiscard]] const state::ObjectStatus* status(const std::string& kind, const std::string& ns,
@@ -118,6 +120,7 @@ class World {
   state::State state_;
   model::SnapshotPtr snapshot_;
   std::vector<state::PodSandbox> sandboxes_;
+  std::vector<state::NodePod> node_pods_;
   std::map<state::StatusKey, state::ObjectStatus> statuses_;
   bool changed_ = false;
 };

@@ -31,11 +31,11 @@ class AnnouncerTest : public ::testing::Test {
     return {.name = "dev/web", .netns_cookie = 7, .gap = why, .detail = detail};
   }
   void update(const std::vector<PodStatus>& statuses, bool enrolled = true) {
-    announcer_.update({{"dev", "web", "u1", enrolled, door_.shown["u1"], excludes_, problem_}}, statuses);
+    announcer_.update({{"dev", "web", "u1", enrolled, door_.shown["u1"], excludes_, problem_, policy_problem_}}, statuses);
   }
   [[nodiscard]] Announcement shown() { return door_.shown["u1"]; }
 
-  std::string excludes_, problem_;
+  std::string excludes_, problem_, policy_problem_;
   test::FakeClock clock_;
   FakeDoor door_;
   Announcer announcer_{clock_, "boot-1", door_};
@@ -101,6 +101,67 @@ TEST_F(AnnouncerTest, connections_of_before_are_told_once_however_many_are_left)
   update({captured()});
   update({status});
   EXPECT_EQ(door_.events.size(), 3U) << "of another enrolment";
+}
+
+TEST_F(AnnouncerTest, what_policy_makes_of_them_is_told_before_and_once_it_is_done) {
+  PodStatus status = captured();
+  status.pre_mesh_policy.end_after = std::chrono::seconds(30);
+  status.pre_mesh = {.open = 2000, .some = {"10.0.0.7:1 - 10.0.0.9:5432"}, .unlisted = 7};
+  update({status});
+  ASSERT_EQ(door_.events.size(), 2U);
+  EXPECT_EQ(door_.events[1],
+            "PreMeshConnections: 2000 connections were open before this pod was captured: they go on past the mesh until "
+            "they end or policy (drain=30s) ends them, the first of them 10.0.0.7:1 - 10.0.0.9:5432; 7 more were open "
+            "than can be listed: they go on until they end");
+  status.pre_mesh.open = 976;
+  status.pre_mesh.ended = 1024;
+  update({status});
+  EXPECT_EQ(door_.events.size(), 2U) << "there are more to come";
+  status.pre_mesh.open = status.pre_mesh.stuck = 1;
+  status.pre_mesh.ended = 1999;
+  update({status});
+  update({status});
+  ASSERT_EQ(door_.events.size(), 3U);
+  EXPECT_EQ(door_.events[2],
+            "PreMeshConnectionsEnded: 1999 connections of before the mesh were ended by policy (drain=30s); 1 could not be "
+            "ended; 7 more were open than can be listed: they go on until they end");
+  status.pre_mesh = {.ended = 2000};
+  update({status});
+  EXPECT_EQ(door_.events.back(), "PreMeshConnectionsEnded: 1 connections of before the mesh were ended by policy (drain=30s)");
+  update({captured()});
+  status.pre_mesh = {.ended = 12};
+  update({status});
+  EXPECT_EQ(door_.events.back(), "PreMeshConnectionsEnded: 12 connections of before the mesh were ended by policy (drain=30s)")
+      << "of another enrolment";
+}
+
+TEST_F(AnnouncerTest, an_agent_that_starts_anew_tells_of_their_end_alone) {
+  PodStatus status = captured();
+  status.pre_mesh_policy.end_after = std::chrono::seconds(30);
+  status.pre_mesh = {.open = 2, .some = {"10.0.0.7:1 - 10.0.0.9:5432"}, .recalled = true};
+  door_.shown["u1"] = proven_;
+  update({status});
+  EXPECT_TRUE(door_.events.empty());
+  status.pre_mesh = {.ended = 2, .recalled = true};
+  update({status});
+  EXPECT_EQ(door_.events.size(), 1U);
+}
+
+TEST_F(AnnouncerTest, those_that_were_listed_too_late_to_be_ended_are_said_to_be_left) {
+  PodStatus status = captured();
+  status.pre_mesh_policy.end_after = base::Nanos(0);
+  status.pre_mesh = {.open = 1, .some = {"10.0.0.7:1 - 10.0.0.9:5432"}, .late = true};
+  update({status});
+  EXPECT_NE(door_.events[1].find("listed too late for policy (cut) to tell them from the mesh's"), std::string::npos)
+      << door_.events[1];
+}
+
+TEST_F(AnnouncerTest, a_policy_that_cannot_be_read_is_told_once_as_a_warning) {
+  policy_problem_ = "annotation x: no policy";
+  update({captured()});
+  update({captured()});
+  ASSERT_EQ(door_.events.size(), 2U);
+  EXPECT_EQ(door_.events[1], "PreMeshPolicyRefused: annotation x: no policy");
 }
 
 TEST_F(AnnouncerTest, a_proxy_that_restarts_takes_nothing_back) {

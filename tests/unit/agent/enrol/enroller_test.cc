@@ -1,11 +1,6 @@
 #include "agent/enrol/enroller.h"
 
-#include <gtest/gtest.h>
-
-#include <algorithm>
-
-#include "tests/support/enrol_fakes.h"
-#include "tests/support/fake_clock.h"
+#include "tests/support/enroller_fixture.h"
 
 namespace weft::enrol {
 namespace {
@@ -13,89 +8,6 @@ namespace {
 using model::Family;
 using model::ListenerKind;
 using std::chrono::seconds;
-
-weft_address v4_of(const char* text) {
-  weft_address out{};
-  const auto address = *base::Address::parse(text);
-  std::copy(address.bytes.begin(), address.bytes.end(), std::begin(out.bytes));
-  return out;
-}
-
-DesiredPod web_pod() {
-  DesiredPod pod{.name = "dev/web", .netns_path = "/run/netns/web"};
-  pod.entry = {
-      .pod_id = 1, .identity = 5, .flags = WEFT_POD_STRICT, .listener_slot = 8, .ipv4 = v4_of("10.0.0.7")};
-  return pod;
-}
-
-struct EnrollerTest : testing::Test {
-  void SetUp() override {
-    loop = *base::Loop::create(clock);
-    add_place("/run/netns/web", 100);
-    start_agent();
-  }
-  void TearDown() override { stop_agent(); }
-
-  void start_agent() {
-    const auto open = [this](const std::string& path) -> base::Result<std::unique_ptr<PodNetns>> {
-      if (!places.contains(path)) return base::fail(base::ErrorKind::kNotFound, "open " + path);
-      return std::make_unique<test::FakeNetns>(diary, places.at(path));
-    };
-    const auto find = [this](uint64_t cookie) -> base::Result<std::unique_ptr<PodNetns>> {
-      for (const auto& [path, place] : places)
-        if (place->cookie == cookie) return std::make_unique<test::FakeNetns>(diary, place);
-      return base::fail(base::ErrorKind::kNotFound, "nobody there");
-    };
-    enroller = std::make_unique<Enroller>(
-        *loop, EnrolDoors{kernel, outlet, tester, open, find},
-        EnrolOptions{.self_test_v4 = *base::SocketAddress::parse("192.0.2.1:15021"),
-                     .self_test_v6 = *base::SocketAddress::parse("[2001:db8::1]:15021")});
-    ASSERT_TRUE(enroller->adopt());
-  }
-  void stop_agent() {
-    enroller.reset();
-    loop->turn(0);
-  }
-
-  std::shared_ptr<test::FakePlace> add_place(const std::string& path, uint64_t cookie) {
-    auto place = std::make_shared<test::FakePlace>();
-    place->path = path;
-    place->cookie = cookie;
-    return places[path] = place;
-  }
-  void enrol(const std::vector<DesiredPod>& pods) {
-    enroller->release_absent(pods);
-    enroller->enrol(pods);
-  }
-  void connect_proxy(publish::ProxyId id = 1) {
-    enroller->on_proxy_ready(id);
-    loop->turn(0);
-  }
-  void pass(base::Nanos time) {
-    for (base::Nanos done{0}; done < time; done += base::Millis(100)) {
-      clock.advance(base::Millis(100));
-      loop->turn(0);
-    }
-  }
-  void make_captured() {
-    connect_proxy();
-    enrol({web_pod()});
-    pass(base::Millis(400));
-    tester.answer_all("");
-    ASSERT_TRUE(enroller->ready());
-    diary.clear();
-  }
-  uint64_t repairs(Repair repair) { return enroller->metrics().repairs[static_cast<size_t>(repair)]; }
-
-  test::FakeClock clock;
-  test::Diary diary;
-  test::FakeKernel kernel{diary};
-  test::FakeOutlet outlet;
-  test::FakeTester tester;
-  std::map<std::string, std::shared_ptr<test::FakePlace>> places;
-  std::unique_ptr<base::Loop> loop;
-  std::unique_ptr<Enroller> enroller;
-};
 
 TEST_F(EnrollerTest, arms_listener_then_link_then_route_then_rule_then_marking) {
   enrol({web_pod()});
@@ -269,42 +181,6 @@ TEST_F(EnrollerTest, hooks_of_the_node_that_were_gone_cast_doubt_on_every_pod_an
   EXPECT_TRUE(enroller->ready());
 }
 
-ArrivedConnection connection(uint64_t cookie) {
-  return {.local = {base::Address::v4(0x0a000007), static_cast<uint16_t>(cookie)},
-          .peer = {base::Address::v4(0x0a000009), 5432},
-          .cookie = cookie};
-}
-
-TEST_F(EnrollerTest, connections_of_before_are_listed_until_they_end_and_later_ones_are_not_among_them) {
-  const auto place = places["/run/netns/web"];
-  place->uncarried = {connection(1), connection(2)};
-  make_captured();
-  ASSERT_EQ(enroller->status()[0].pre_mesh.open, 2u);
-  EXPECT_EQ(enroller->status()[0].pre_mesh.some[0], "10.0.0.7:1 - 10.0.0.9:5432");
-  EXPECT_EQ(enroller->metrics().pre_mesh_connections, 2u);
-  place->uncarried = {connection(2), connection(3)};
-  pass(seconds(6));
-  EXPECT_EQ(enroller->status()[0].pre_mesh.open, 1u);
-  place->faults = {"uncarried"};
-  pass(seconds(6));
-  EXPECT_EQ(enroller->status()[0].pre_mesh.open, 1u) << "not known is not gone";
-  place->faults.clear();
-  enrol({});
-  enrol({web_pod()});
-  pass(seconds(1));
-  EXPECT_EQ(enroller->status()[0].pre_mesh.open, 2u) << "enrolled anew: the third is of before as well";
-}
-
-TEST_F(EnrollerTest, a_pod_of_an_earlier_agent_has_no_connections_of_before_that_anybody_knows_of) {
-  make_captured();
-  stop_agent();
-  places["/run/netns/web"]->uncarried = {connection(1)};
-  start_agent();
-  enrol({web_pod()});
-  pass(seconds(6));
-  EXPECT_EQ(enroller->status()[0].pre_mesh.open, 0u);
-}
-
 TEST_F(EnrollerTest, a_failed_self_test_takes_the_pods_capture_away_and_is_repeated_soon) {
   make_captured();
   pass(seconds(6));
@@ -452,10 +328,11 @@ TEST(DesiredPodsTest, pair_local_pods_with_their_entries_and_leave_out_those_wit
   snapshot.local_pods = {{.workload = 0}, {.workload = 1}};
   compile::Tables tables;
   tables.pods["u2"].pod_id = 4;
-  const auto desired = desired_pods(snapshot, {"/a", "/b"}, tables);
+  const auto desired = desired_pods(snapshot, {{"/a"}, {"/b", {.end_after = seconds(3)}}}, tables);
   ASSERT_EQ(desired.size(), 1u);
   EXPECT_EQ(desired[0].name, "dev/b");
   EXPECT_EQ(desired[0].netns_path, "/b");
+  EXPECT_EQ(desired[0].pre_mesh.end_after, seconds(3));
   EXPECT_EQ(desired[0].entry.pod_id, 4u);
 }
 
