@@ -1,5 +1,7 @@
 // Enrolment of real pods (reference enrolment.md 6): captured from their first packet, live in both
 // directions, said on the pod, and nothing of it felt by who is calling.
+#include <signal.h>
+
 #include <chrono>
 #include <cstdlib>
 #include <future>
@@ -25,6 +27,26 @@ class EnrolmentTest : public MeshTest {
         .kubectl({"get", "events", "-n", ns, "--field-selector", "involvedObject.name=" + pod, "-o",
                   "jsonpath={range .items[*]}{.reason}{'\\n'}{end}"})
         .out;
+  }
+  static std::string notes(const std::string& ns, const std::string& pod, const std::string& reason) {
+    return lab()
+        .kubectl({"get", "events", "-n", ns, "--field-selector", "involvedObject.name=" + pod + ",reason=" + reason,
+                  "-o", "jsonpath={range .items[*]}{.message}{'\\n'}{end}"})
+        .out;
+  }
+  // Connections of before that this agent's policy has ended.
+  static int ended(const std::string& node, const std::string& pod) {
+    const nlohmann::json report = agent_report(node);
+    for (const auto& one : report.value("pods", nlohmann::json::array()))
+      if (one["name"] == pod) return one.value("preMeshEnded", 0);
+    return 0;
+  }
+  static void kill_agents() {
+    for (const char* node : {"node1", "node2"}) {
+      const auto agents = processes("weft-system", "app=weft-agent", node, "weft-agent");
+      ASSERT_FALSE(agents.empty());
+      for (const pid_t agent : agents) ASSERT_EQ(kill(agent, SIGKILL), 0);
+    }
   }
   static bool ready(const std::string& ns, const std::string& app) {
     return lab().has_ready_pods(ns, "app=" + app, 1);
@@ -163,6 +185,60 @@ spec:
   EXPECT_TRUE(becomes_captured("tight", "one"));
   EXPECT_TRUE(works("tight", "one", "near.mesh"));
   lab().kubectl({"delete", "namespace", "tight", "--wait=false"});
+}
+
+// The policy on connections of before comes from the namespace, here while its pods run; a drain goes on although the
+// agents die in the middle of it.
+TEST_F(EnrolmentTest, connections_of_before_end_by_the_policy_of_their_namespace_and_none_of_the_mesh_does) {
+  apply(namespace_manifest("ends", "") + pod_manifest("ends", "caller", "node1") +
+        pod_manifest("ends", "beyond", "node2"));
+  ASSERT_TRUE(lab().has_ready_pods("ends", "app", 2));
+  ASSERT_TRUE(eventually([] { return works("ends", "caller", "beyond"); }));
+  const auto held = [](int duration) {
+    return std::async(std::launch::async, [=] {
+      const Answer answer = lab().exec("ends", "caller", {"probe", "connect", "beyond:7000", "--mode", "idle", "--count",
+                                                          "20", "--spread", "1", "--seconds", std::to_string(duration)},
+                                       seconds(duration + 30));
+      return nlohmann::json::parse(answer.out, nullptr, false);
+    });
+  };
+  const auto open = [] {
+    const std::string count = "ss -Htn state established dport = :7000 | wc -l";
+    return std::atoi(lab().exec("ends", "caller", {"sh", "-c", count}).out.c_str());
+  };
+  const auto says = [](const std::string& what) {
+    // Either end may be the first to end one.
+    return notes("ends", "caller", "PreMeshConnectionsEnded").find(what) != std::string::npos ||
+           notes("ends", "beyond", "PreMeshConnectionsEnded").find(what) != std::string::npos;
+  };
+  const auto ask_for = [](const std::string& policy) {
+    const std::string annotation = "weft.mesh/pre-mesh-connections=" + policy;
+    ASSERT_TRUE(lab().kubectl({"annotate", "--overwrite", "namespace", "ends", annotation}).ok());
+  };
+  for (const std::string policy : {"cut", "drain=8s"}) {
+    ASSERT_NO_FATAL_FAILURE(ask_for(policy));
+    auto before = held(25);
+    ASSERT_TRUE(eventually([&] { return open() == 20; })) << open();
+    ASSERT_TRUE(lab().kubectl({"label", "namespace", "ends", "istio-injection=enabled"}).ok());
+    ASSERT_TRUE(becomes_captured("ends", "caller", seconds(8)) && becomes_captured("ends", "beyond", seconds(8)));
+    if (policy != "cut") {
+      ASSERT_NO_FATAL_FAILURE(kill_agents());
+    }
+    auto of_mesh = held(policy == "cut" ? 4 : 12);
+    EXPECT_EQ(before.get().value("ended", 0), 20) << policy;
+    EXPECT_TRUE(eventually([] { return ended("node1", "ends/caller") + ended("node2", "ends/beyond") >= 20; }))
+        << policy;
+    EXPECT_TRUE(eventually([&] { return says("were ended by policy (" + policy + ")"); })) << policy;
+    EXPECT_EQ(of_mesh.get().value("timeout", 0), 20) << policy;
+    ASSERT_TRUE(lab().kubectl({"label", "namespace", "ends", "istio-injection-"}).ok());
+    ASSERT_TRUE(eventually([] { return !is_captured("ends", "caller") && !is_captured("ends", "beyond"); }, seconds(8)));
+  }
+  ASSERT_NO_FATAL_FAILURE(ask_for("kill"));
+  ASSERT_TRUE(lab().kubectl({"label", "namespace", "ends", "istio-injection=enabled"}).ok());
+  EXPECT_TRUE(eventually([] {
+    return notes("ends", "caller", "PreMeshPolicyRefused").find("found \"kill\"") != std::string::npos;
+  }));
+  lab().kubectl({"delete", "namespace", "ends", "--wait=false"});
 }
 
 // 1,000 connections of before and 500 of the mesh, half of each silent, half of them speaking twice a second.
