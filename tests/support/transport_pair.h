@@ -13,7 +13,8 @@ struct Faults {
   size_t room = 256 * 1024;         // bytes under way per direction
   size_t most_per_read = SIZE_MAX;  // short reads
   size_t most_per_write = SIZE_MAX;
-  int descriptor = -1;  // what both ends say they stand on
+  int descriptor = -1;     // what both ends say they stand on
+  bool ends_soon = false;  // what they say of it
 };
 
 class PairEnd final : public base::Transport, private base::IoHandler {
@@ -26,6 +27,7 @@ class PairEnd final : public base::Transport, private base::IoHandler {
   void shutdown_write() override;
   void reset() override;
   [[nodiscard]] int raw_fd() const override { return faults_->descriptor; }
+  [[nodiscard]] bool ends_soon() const override { return faults_->ends_soon; }
 
   // For tests that play the peer by hand.
   void send(std::string_view bytes);     // CHECKs that all of it fits

@@ -49,6 +49,9 @@ class Transport {
   virtual void reset() = 0;
   // The descriptor under a plain TCP transport, for splice and socket options; -1 where bytes are transformed.
   [[nodiscard]] virtual int raw_fd() const { return -1; }
+  // What carries it is being taken down in good order. It still works, but whoever may choose begins the next thing on
+  // another.
+  [[nodiscard]] virtual bool ends_soon() const { return false; }
 };
 
 // A connected (or connecting) TCP socket. A short read proves the socket empty, so that the kWouldBlock that ends

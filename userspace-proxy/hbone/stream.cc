@@ -186,6 +186,8 @@ void Stream::reset() {
   if (session_ != nullptr && !closed_) abort(NGHTTP2_CONNECT_ERROR);
 }
 
+bool Stream::ends_soon() const { return session_ == nullptr || !session_->ready(); }
+
 // ---- from the session
 
 void Stream::add_data(std::string_view bytes) {

@@ -55,6 +55,7 @@ class Stream final : public base::Transport, private base::IoHandler {
   base::Io write(std::span<const iovec> from) override;
   void shutdown_write() override;
   void reset() override;
+  [[nodiscard]] bool ends_soon() const override;  // its tunnel drains, or is gone
 
   [[nodiscard]] int32_t id() const { return id_; }
   [[nodiscard]] const Head& head() const { return *head_; }

@@ -19,9 +19,9 @@ class ClientSession : public Session, public base::TransportHandler, public base
 
   [[nodiscard]] PoolEntry& entry() { return entry_; }
   [[nodiscard]] base::Instant idle_since() const { return idle_since_; }
-  // Meant for a tunnel, and made without one because an end left the mesh meanwhile (worker/tunnels.h): good for those
-  // who waited for it and nobody else.
-  [[nodiscard]] bool strayed() const;
+  // Good for those who have it or wait for it, and for nobody else: what carries it ends soon; or it was meant for a
+  // tunnel and was made without one because an end left the mesh meanwhile (worker/tunnels.h).
+  [[nodiscard]] bool not_for_others() const;
   size_t place = 0;  // in the entry's list
 
  protected:

@@ -49,7 +49,9 @@ size_t Pool::Hash::operator()(const Target& target) const noexcept {
   return hash * 2 + target.http2;
 }
 
-bool ClientSession::strayed() const { return entry_.target.identity && transport_->raw_fd() >= 0; }
+bool ClientSession::not_for_others() const {
+  return transport_->ends_soon() || (entry_.target.identity && transport_->raw_fd() >= 0);
+}
 
 Pool::Pool(Core& core) : core_(core), sweeper_(core.loop.timers(), [this] { sweep(); }) {}
 
@@ -85,6 +87,7 @@ uint32_t Pool::active(const Target& target) const {
 Ticket* Pool::acquire(const Target& target, Exchange& exchange, bool fresh) {
   PoolEntry& entry = entry_of(target);
   ++entry.active;
+  set_aside(entry);
   if (!fresh && !entry.idle.empty()) {
     H1ClientSession* const session = entry.idle.back();
     entry.idle.pop_back();
@@ -112,6 +115,12 @@ Ticket* Pool::acquire(const Target& target, Exchange& exchange, bool fresh) {
   ticket.dial_ = core_.dialer.dial(
       {.pod = key.pod, .destination = key.destination, .client = key.client, .identity = key.identity, .origin = {}}, ticket);
   return &ticket;
+}
+
+// What ends soon is closed where it idles, and takes no further stream.
+void Pool::set_aside(PoolEntry& entry) {
+  while (!entry.idle.empty() && entry.idle.back()->not_for_others()) entry.idle.back()->close();
+  std::erase_if(entry.shared, [](const H2ClientSession* session) { return session->not_for_others(); });
 }
 
 void Pool::cancel(Ticket& ticket, Exchange& exchange) {
@@ -158,13 +167,13 @@ void Pool::dialled(Ticket& ticket, std::unique_ptr<base::Transport> transport) {
   if (!sweeper_.armed()) sweeper_.arm(kSweepEvery);
   if (!entry.target.http2) return static_cast<H1ClientSession*>(raw)->assign(*waiters.front());
   auto* const shared = static_cast<H2ClientSession*>(raw);
-  if (!shared->strayed()) entry.shared.push_back(shared);
+  if (!shared->not_for_others()) entry.shared.push_back(shared);
   for (Exchange* waiter : waiters) shared->open(*waiter);
 }
 
 void Pool::released(H1ClientSession& session) {
   PoolEntry& entry = session.entry();
-  if (draining_ || session.strayed() || entry.idle.size() >= core_.limits.idle_per_destination) return session.close();
+  if (draining_ || session.not_for_others() || entry.idle.size() >= core_.limits.idle_per_destination) return session.close();
   entry.idle.push_back(&session);
 }
 
@@ -174,7 +183,7 @@ void Pool::full(H2ClientSession& session) {
 
 void Pool::available(H2ClientSession& session) {
   auto& shared = session.entry().shared;
-  if (!draining_ && !session.strayed() && std::ranges::find(shared, &session) == shared.end()) shared.push_back(&session);
+  if (!draining_ && !session.not_for_others() && std::ranges::find(shared, &session) == shared.end()) shared.push_back(&session);
 }
 
 void Pool::stream_over(PoolEntry& entry) {

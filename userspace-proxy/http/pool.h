@@ -84,6 +84,7 @@ class Pool {
     size_t operator()(const Target& target) const noexcept;
   };
   PoolEntry& entry_of(const Target& target);
+  void set_aside(PoolEntry& entry);
   void forget_if_unused(PoolEntry& entry);
   std::unique_ptr<Ticket> take(Ticket& ticket);
   void sweep();

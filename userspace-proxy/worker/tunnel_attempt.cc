@@ -41,6 +41,7 @@ Tunnels::Attempt::~Attempt() {
 }
 
 void Tunnels::Attempt::begin() {
+  step_ = Step::kCredential;
   if (owner_.waits_.have(plan_.own)) return open_tunnel();
   ++owner_.counters_.identity_waits;
   waiting_ = owner_.waits_.join(plan_.own, *this);
@@ -103,7 +104,7 @@ void Tunnels::Attempt::on_time_up() {
   if (step_ != Step::kPausing) return;
   const Way now = way();
   if (now == Way::kPlain) return go_plain();
-  if (now == Way::kTunnel) return open_tunnel();
+  if (now == Way::kTunnel) return begin();  // a certificate that was withdrawn meanwhile may be on its way again
   handler_.on_dialled(base::fail(base::ErrorKind::kClosed, "connect " + plan_.destination.to_string() +
                                                               ": it or its caller is not there any more",
                                  base::Side::kDestination));

@@ -7,8 +7,8 @@
 
 namespace weft::worker {
 
-//                      .------------ again ------------.
-//                      v                               |
+//        .------------------- again -----------------.
+//        v                                           |
 //   kCredential --> kTunnel --- nobody there ---> kPausing
 //        \             \                              |
 //         \_____________\__ left the mesh __> kPlain <-'       each may fail: the handler is told, once

@@ -225,11 +225,14 @@ TEST_F(DialerTest, goaway_moves_new_dials_to_a_new_tunnel_and_old_streams_finish
   accept_all = true;
   auto first = dial();
   serve();
+  EXPECT_FALSE(first->transport->ends_soon());
   tunnels[0]->drain();
   serve();
   auto second = dial();
   serve();
-  EXPECT_NE(second->transport, nullptr);
+  ASSERT_NE(second->transport, nullptr);
+  EXPECT_TRUE(first->transport->ends_soon());
+  EXPECT_FALSE(second->transport->ends_soon());
   EXPECT_EQ(securer.handshakes, 2);
   EXPECT_EQ(source().tunnels(), 2u);
   test::Reader app(std::move(first->transport), *loop);

@@ -398,6 +398,22 @@ TEST_F(H2ClientTest, an_http_1_request_is_carried_over_http_2_and_back) {
             "HTTP/1.1 200 OK\r\nx-back: Yes\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
 }
 
+TEST_F(H2ClientTest, a_connection_whose_tunnel_drains_takes_no_further_stream_and_ends_those_it_has) {
+  auto& client = connect_client();
+  say(client, kGet);
+  auto& first = accept_h2();
+  dialer.last_faults->ends_soon = true;
+  auto& other = connect_client();
+  say(other, kGet);
+  ASSERT_EQ(dialer.dialled.size(), 2u);
+  auto& second = accept_h2();
+  EXPECT_EQ(first.streams.size(), 1u);
+  EXPECT_EQ(second.streams.size(), 1u);
+  first.respond(1, {{":status", "204"}});
+  run();
+  EXPECT_TRUE(client.take().starts_with("HTTP/1.1 204 "));
+}
+
 TEST_F(H2ClientTest, a_status_below_100_is_a_broken_destination) {
   auto& client = connect_client();
   say(client, kGet);

@@ -54,6 +54,27 @@ TEST_F(IdentityTest, a_connection_that_came_without_its_tunnel_serves_one_reques
   EXPECT_TRUE(has(logged(), "dst.identity="));
 }
 
+// A tunnel that drains is cut in the end, with whatever is on its way then.
+TEST_F(IdentityTest, a_connection_whose_tunnel_drains_ends_its_request_and_gets_no_other) {
+  auto& client = connect_client();
+  get(client);
+  const auto first = dialer.last_faults;
+  get(client);
+  EXPECT_EQ(dialer.dialled.size(), 1u) << "kept";
+  first->ends_soon = true;
+  get(client);
+  EXPECT_EQ(dialer.dialled.size(), 2u) << "it idled: the next request goes by another";
+  (void)accepted[0]->take();
+  EXPECT_TRUE(accepted[0]->at_end());
+  say(client, "GET / HTTP/1.1\r\nHost: s\r\n\r\n");
+  dialer.last_faults->ends_soon = true;
+  say(*accepted.back(), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  (void)accepted.back()->take();
+  EXPECT_TRUE(accepted.back()->at_end()) << "it was busy: closed behind its answer";
+  get(client);
+  EXPECT_EQ(dialer.dialled.size(), 3u);
+}
+
 TEST_F(IdentityTest, a_pooled_connection_is_not_used_for_another_identity_at_the_same_address) {
   get(connect_client());
   snapshot.workloads[1].service_account = "other";
