@@ -82,7 +82,10 @@ std::string to_json(const Report& report) {
 }
 
 ReportWriter::ReportWriter(std::filesystem::path directory, std::string writer)
-    : path_(directory.empty() ? directory : directory / ("Agent." + writer + ".json")) {}
+    : path_(directory.empty() ? directory : directory / ("Agent." + writer + ".json")) {
+  std::error_code not_there;
+  if (!path_.empty()) std::filesystem::remove(path_, not_there);
+}
 
 base::Status ReportWriter::write(const Report& report) {
   if (path_.empty()) return {};

@@ -36,8 +36,9 @@ struct Report {
   objects::Node certificates;  // identities, trust bundle and their counters; null: there is no CA
 };
 
-// Writes the report aside and renames it, only when its text has changed. Without a directory nothing is written. Owner: a role. Thread: the control
-// loop's.
+// Writes the report aside and renames it, only when its text has changed. Begins by removing what the agent before this
+// one said: that it was ready says nothing of this one. Without a directory nothing is written. Owner: a role. Thread:
+// the control loop's.
 class ReportWriter {
  public:
   ReportWriter(std::filesystem::path directory, std::string writer);
