@@ -12,8 +12,8 @@
 #include "agent/install/installer.h"
 #include "agent/install/readiness.h"
 #include "agent/install/render.h"
-#include "agent/objects/annotations.h"
 #include "agent/nodes/capture.h"
+#include "agent/objects/annotations.h"
 
 namespace weft::install {
 namespace {

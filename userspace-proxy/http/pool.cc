@@ -173,7 +173,8 @@ void Pool::dialled(Ticket& ticket, std::unique_ptr<base::Transport> transport) {
 
 void Pool::released(H1ClientSession& session) {
   PoolEntry& entry = session.entry();
-  if (draining_ || session.not_for_others() || entry.idle.size() >= core_.limits.idle_per_destination) return session.close();
+  if (draining_ || session.not_for_others() || entry.idle.size() >= core_.limits.idle_per_destination)
+    return session.close();
   entry.idle.push_back(&session);
 }
 
@@ -183,7 +184,8 @@ void Pool::full(H2ClientSession& session) {
 
 void Pool::available(H2ClientSession& session) {
   auto& shared = session.entry().shared;
-  if (!draining_ && !session.not_for_others() && std::ranges::find(shared, &session) == shared.end()) shared.push_back(&session);
+  if (draining_ || session.not_for_others()) return;
+  if (std::ranges::find(shared, &session) == shared.end()) shared.push_back(&session);
 }
 
 void Pool::stream_over(PoolEntry& entry) {

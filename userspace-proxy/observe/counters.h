@@ -55,7 +55,7 @@
   X(hbone_refused_by_peer, "HBONE requests of ours that the destination's proxy did not answer with 200") \
   X(hbone_streams_reset, "HBONE streams that the peer reset") \
   X(hbone_streams_shed, "HBONE streams reset because too many bytes waited for slow readers") \
-  X(tunnel_waits, "connections that found nobody at the destination's HBONE port and asked again") \
+  X(tunnel_waits, "connections whose tunnel was refused or broke as it was opened, and that asked again") \
   X(tunnels_left, "connections meant for HBONE and made without it: one end had left the mesh meanwhile") \
   X(identity_waits, "connections that had to wait for a certificate of ours") \
   X(certificates_refused, "certificates and trust bundles refused as broken") \

@@ -18,6 +18,9 @@ struct MovingTest : MeshTest {
     clock.ahead += time;
     turns();
   }
+  void pass_until_told() {
+    for (int i = 0; i < 10 && !told; ++i) pass(base::Millis(400));
+  }
   [[nodiscard]] bool is_plain() const { return told && outcome && wire.plain_dials == 1; }
 
   static constexpr size_t kSource = 0, kDestination = 1;
@@ -39,7 +42,7 @@ TEST_F(MovingTest, a_destination_that_takes_no_tunnel_yet_is_asked_again_until_i
 TEST_F(MovingTest, a_destination_that_takes_no_tunnel_at_all_is_never_called_in_plain_text) {
   wire.nobody_there = true;
   call();
-  for (int i = 0; i < 10 && !told; ++i) pass(base::Millis(400));
+  pass_until_told();
   ASSERT_TRUE(told);
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().sys_errno, ECONNREFUSED);
@@ -90,7 +93,7 @@ TEST_F(MovingTest, a_caller_that_leaves_while_it_waits_for_a_certificate_goes_on
 TEST_F(MovingTest, a_handshake_that_breaks_is_tried_once_more_and_no_oftener) {
   wire.breaks = true;
   call();
-  for (int i = 0; i < 10 && !told; ++i) pass(base::Millis(400));
+  pass_until_told();
   ASSERT_TRUE(told);
   EXPECT_FALSE(outcome);
   EXPECT_EQ(wire.dials, 2);
