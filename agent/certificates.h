@@ -7,7 +7,7 @@
 #include "agent/mirror/config_map_file.h"
 #include "agent/options.h"
 #include "agent/publish/publisher.h"
-#include "agent/report.h"
+#include "agent/report/report.h"
 #include "userspace-proxy/base/loop.h"
 #include "userspace-proxy/model/snapshot.h"
 

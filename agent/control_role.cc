@@ -11,7 +11,7 @@
 #include "agent/leader.h"
 #include "agent/mirror/control_mirror.h"
 #include "agent/nodes/keeper.h"
-#include "agent/report.h"
+#include "agent/report/report.h"
 #include "agent/signals.h"
 #include "agent/source.h"
 #include "agent/state/api_status_writer.h"

@@ -3,7 +3,7 @@
 #include "agent/certificates.h"
 #include "agent/channel_thread.h"
 #include "agent/enrol/gateway_sockets.h"
-#include "agent/report.h"
+#include "agent/report/report.h"
 #include "agent/report_parts.h"
 #include "agent/signals.h"
 #include "agent/source.h"

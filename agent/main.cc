@@ -7,7 +7,7 @@
 #include "agent/gateway_role.h"
 #include "agent/node_role.h"
 #include "agent/options.h"
-#include "agent/ready.h"
+#include "agent/report/ready.h"
 #include "userspace-proxy/base/log.h"
 #include "userspace-proxy/base/supervise.h"
 

@@ -19,7 +19,7 @@
 #include "agent/kernel/cgroup_tree.h"
 #include "agent/kernel/kernel.h"
 #include "agent/pod_entrance.h"
-#include "agent/report.h"
+#include "agent/report/report.h"
 #include "agent/report_parts.h"
 #include "agent/signals.h"
 #include "agent/source.h"

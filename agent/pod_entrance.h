@@ -11,7 +11,7 @@
 #include "agent/enrol/enroller.h"
 #include "agent/options.h"
 #include "agent/procfs/pod_finder.h"
-#include "agent/report.h"
+#include "agent/report/report.h"
 #include "agent/source.h"
 
 namespace weft::agent {

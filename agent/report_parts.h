@@ -9,7 +9,7 @@
 #include "agent/event_log.h"
 #include "agent/kernel/cgroup_tree.h"
 #include "agent/kernel/kernel.h"
-#include "agent/report.h"
+#include "agent/report/report.h"
 
 namespace weft::agent {
 

@@ -13,12 +13,13 @@
 
 #include "agent/procfs/cgroup_path.h"
 #include "agent/procfs/files.h"
+#include "agent/procfs/process.h"
 #include "userspace-proxy/base/fd.h"
 
 namespace weft::procfs {
 namespace {
 
-constexpr size_t kMaxCgroupFile = 64 << 10, kMaxStat = 4096, kMaxNetUnix = 4 << 20;
+constexpr size_t kMaxCgroupFile = 64 << 10, kMaxNetUnix = 4 << 20;
 
 struct Inode {
   dev_t device = 0;
@@ -79,8 +80,7 @@ class Scan {
     return text ? pod_of_file(*text) : std::nullopt;
   }
   [[nodiscard]] uint64_t started(pid_t pid) const {
-    const auto text = read_file(path(pid, "stat"), kMaxStat);
-    return text ? start_time_in(*text).value_or(0) : 0;
+    return find_process(pid, options_.proc).value_or(ProcessKey{}).started;
   }
 
   void list_pinned() {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "agent/procfs/process.h"
 #include "agent/sandbox/files.h"
 #include "agent/sandbox/names.h"
 #include "agent/sandbox/pod_spec.h"
@@ -26,6 +27,11 @@ std::string join(const std::vector<std::string>& words) {
   std::string out;
   for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
   return out;
+}
+
+// With the pid it names the process for good; 0: it has ended.
+uint64_t start_of(pid_t pid) {
+  return procfs::find_process(pid).value_or(procfs::ProcessKey{}).started;
 }
 
 }  // namespace
@@ -110,7 +116,7 @@ void Container::start_process(const ContainerSetting& setting) {
     return wait_with("RunContainerError", base::describe(pid.error()), setting.now + backoff_);
   }
   pid_ = *pid;
-  start_ticks_ = start_time_of(pid_);
+  start_ticks_ = start_of(pid_);
   adopted_ = false;
   state_ = State::kRunning;
   reason_.clear();
@@ -124,7 +130,7 @@ void Container::start_process(const ContainerSetting& setting) {
 void Container::watch_process(const ContainerSetting& setting) {
   if (running_since_ == base::Instant{}) running_since_ = setting.now - kSettling;
   if (!adopted_) return;
-  if (pid_ <= 0 || start_time_of(pid_) != start_ticks_) ended(255, "ContainerStatusUnknown", setting.now);
+  if (pid_ <= 0 || start_of(pid_) != start_ticks_) ended(255, "ContainerStatusUnknown", setting.now);
 }
 
 void Container::probe(const ContainerSetting& setting) {
@@ -189,7 +195,7 @@ void Container::stop() {
   if (stopping_) return;
   stopping_ = true;
   for (Probe* probe : {&startup_, &readiness_, &liveness_}) probe->reset();
-  if (running() && start_time_of(pid_) == start_ticks_) ::kill(pid_, SIGTERM);
+  if (running() && start_of(pid_) == start_ticks_) ::kill(pid_, SIGTERM);
 }
 
 Json Container::status(const Json& spec) const {

@@ -256,16 +256,4 @@ base::Result<std::string> run_tool(std::vector<std::string> argv, const std::str
                     argv.front() + (in_time ? " failed: " : " did not end in time: ") + output);
 }
 
-uint64_t start_time_of(pid_t pid) {
-  auto text = read_file("/proc/" + std::to_string(pid) + "/stat");
-  if (!text) return 0;
-  // Fields after the last ')': state is field 3, starttime field 22. A zombie runs no more, whoever may reap
-  // it.
-  std::istringstream fields(text->substr(text->rfind(')') + 1));
-  std::string word;
-  for (int field = 3; field <= 22; ++field)
-    if (!(fields >> word) || (field == 3 && (word == "Z" || word == "X"))) return 0;
-  return std::strtoull(word.c_str(), nullptr, 10);
-}
-
 }  // namespace weft::sandbox

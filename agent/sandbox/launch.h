@@ -49,8 +49,4 @@ struct Launch {
 // Enters a network namespace with the calling thread.
 [[nodiscard]] base::Status enter_netns(const std::string& path);
 
-// When a process began (clock ticks since boot): with the pid it names one process for good. 0 if there is
-// none.
-[[nodiscard]] uint64_t start_time_of(pid_t pid);
-
 }  // namespace weft::sandbox

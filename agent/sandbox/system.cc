@@ -49,6 +49,15 @@ std::vector<std::string> proxy_arguments(const Layout& layout, const std::string
           "nobody",         "--metrics-address",    layout.node_v4(layout.node_number(node)) + ":15020"};
 }
 
+// As on Kubernetes: ready once it has captured its pods, not as soon as it runs.
+Json readiness_of_agent(const Layout& layout, const std::string& node) {
+  return {{"exec",
+           {{"command", Json::array({layout.plan().programs + "/weft-agent", "--is-ready",
+                                     layout.status() + "/Agent." + node + ".json"})}}},
+          {"periodSeconds", 5},
+          {"timeoutSeconds", 5}};
+}
+
 Json system_pod(const std::string& name, const std::string& node, Json container) {
   return Json{{"apiVersion", "v1"},
               {"kind", "Pod"},
@@ -91,6 +100,7 @@ std::vector<Json> system_pods(const Layout& layout) {
         {{"name", "weft-agent"},
          {"image", "weft/agent"},
          {"args", agent_arguments(layout, node)},
+         {"readinessProbe", readiness_of_agent(layout, node)},
          {"env", Json::array({pod_uid_variable()})},
          {"volumeMounts", Json::array({{{"name", kTokenVolume}, {"mountPath", "/run/secrets/tokens"}}})},
          // The machine's mounts, for other pods' namespaces, and three capabilities; no more.

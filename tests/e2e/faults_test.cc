@@ -52,6 +52,8 @@ class FaultsTest : public testing::Test {
     return !cluster_->ctl({"get", "pods", pod, "-n", "weft-system", "--ready", "-o", "name"}).out.empty();
   }
 
+  static pid_t agent_process() { return cluster_->process_of("weft-system", "weft-agent-node1", "weft-agent"); }
+
   static json probe(std::vector<std::string> words, int limit = 60) {
     return test::probe(*cluster_, "client", "mesh", std::move(words), seconds(limit));
   }
@@ -139,6 +141,19 @@ TEST_F(FaultsTest, connections_made_while_the_proxy_is_dead_wait_for_its_success
   const json seen = probe({"far.mesh:7000", "--bytes", "1000", "--seconds", "15"});
   EXPECT_EQ(seen["end"], "eof") << seen;
   EXPECT_EQ(seen["intact"], true) << seen;
+}
+
+// What the one before it said does not count, nor that it runs: its successor would be without listeners.
+TEST_F(FaultsTest, an_agent_that_comes_back_is_ready_once_it_has_captured_its_pods_again) {
+  for (int i = 0; i < 3; ++i) {
+    const pid_t before = agent_process();
+    ASSERT_TRUE(kill9("weft-agent"));
+    ASSERT_TRUE(eventually([&] { return agent_process() != 0 && agent_process() != before; }, seconds(40)));
+    ASSERT_TRUE(eventually([] { return is_ready("weft-agent-node1"); }, seconds(20)));
+    ASSERT_TRUE(kill9("weft-proxy"));
+    const json seen = probe({"far.mesh:7000", "--bytes", "1000", "--seconds", "30"});
+    ASSERT_EQ(seen["end"], "eof") << i << seen;
+  }
 }
 
 TEST_F(FaultsTest, a_rule_removed_behind_the_agents_back_comes_again) {

@@ -1,4 +1,6 @@
-#include "agent/report.h"
+#include "agent/report/report.h"
+
+#include <unistd.h>
 
 #include <cerrno>
 #include <fstream>
@@ -60,12 +62,16 @@ Node proxies_of(const Report& report) {
 
 }  // namespace
 
-std::string to_json(const Report& report) {
+std::string to_json(const Report& report, const procfs::ProcessKey& process) {
   Node root = Node::mapping();
   root.set("schema", Node::string("weft.agent/v1"));
   root.set("kind", Node::string("Agent"));
   root.set("role", Node::string(report.role));
   root.set("name", Node::string(report.writer));
+  Node writer = Node::mapping();
+  writer.set("pid", Node::integer(process.pid));
+  writer.set("startTicks", integer(process.started));
+  root.set("process", std::move(writer));
   root.set("ready", Node::boolean(report.ready));
   Node waiting = Node::sequence();
   for (const auto& what : report.waiting_for) waiting.append(Node::string(what));
@@ -82,14 +88,15 @@ std::string to_json(const Report& report) {
 }
 
 ReportWriter::ReportWriter(std::filesystem::path directory, std::string writer)
-    : path_(directory.empty() ? directory : directory / ("Agent." + writer + ".json")) {
+    : path_(directory.empty() ? directory : directory / ("Agent." + writer + ".json")),
+      process_(procfs::find_process(getpid()).value_or(procfs::ProcessKey{})) {
   std::error_code not_there;
   if (!path_.empty()) std::filesystem::remove(path_, not_there);
 }
 
 base::Status ReportWriter::write(const Report& report) {
   if (path_.empty()) return {};
-  std::string text = to_json(report);
+  std::string text = to_json(report, process_);
   if (text == written_) return {};
   const std::filesystem::path aside = path_.string() + ".tmp";
   {

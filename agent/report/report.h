@@ -7,6 +7,7 @@
 
 #include "agent/enrol/pre_mesh.h"
 #include "agent/objects/node.h"
+#include "agent/procfs/process.h"
 #include "agent/publish/publisher.h"
 #include "userspace-proxy/base/result.h"
 
@@ -36,19 +37,20 @@ struct Report {
   objects::Node certificates;  // identities, trust bundle and their counters; null: there is no CA
 };
 
-// Writes the report aside and renames it, only when its text has changed. Begins by removing what the agent before this
-// one said: that it was ready says nothing of this one. Without a directory nothing is written. Owner: a role. Thread:
-// the control loop's.
+// Writes the report aside and renames it, only when its text has changed. It says of which process it is, and begins by
+// removing what the agent before this one said: that it was ready says nothing of this one. Without a directory nothing
+// is written. Owner: a role. Thread: the control loop's.
 class ReportWriter {
  public:
   ReportWriter(std::filesystem::path directory, std::string writer);
   base::Status write(const Report& report);
 
  private:
-  std::filesystem::path path_;
+  const std::filesystem::path path_;
+  const procfs::ProcessKey process_;
   std::string written_;
 };
 
-[[nodiscard]] std::string to_json(const Report& report);
+[[nodiscard]] std::string to_json(const Report& report, const procfs::ProcessKey& process);
 
 }  // namespace weft::agent
