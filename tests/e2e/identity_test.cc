@@ -194,7 +194,7 @@ TEST_F(IdentityTest, certificates_are_listed_with_their_ends_and_soon_ending_one
   for (const char* account : {"client", "near", "peer", "far"})
     EXPECT_NE(list.out.find("ns/mesh/sa/" + std::string(account)), std::string::npos) << list.out;
   const Answer all = certificates({"expire", "--in", "30d", "--all"}), lost = certificates({"expire", "--in", "30d"});
-  EXPECT_EQ(all.exit_code, 1) << "two minutes are less than 30 days\n" << all.out << all.err;
+  EXPECT_EQ(all.exit_code, 1) << "a minute is less than 30 days\n" << all.out << all.err;
   EXPECT_EQ(lost.exit_code, 0) << "but all of them are going to be renewed\n" << lost.out << lost.err;
 }
 

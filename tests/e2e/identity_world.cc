@@ -52,7 +52,7 @@ int failures_in(const Ends& ends) {
 void IdentityTest::SetUpTestSuite() {
   if (cluster_ != nullptr) return;
   cluster_ = std::make_unique<Cluster>(
-      "e2e-identity", std::vector<std::string>{"--nodes", "2", "--certificate-lifetime", "2m"});
+      "e2e-identity", std::vector<std::string>{"--nodes", "2", "--certificate-lifetime", "1m"});
   ASSERT_EQ(cluster_->trouble(), "");
   const Answer applied = cluster_->apply(
       "apiVersion: v1\nkind: Namespace\nmetadata: {name: mesh, labels: {weft.mesh/enabled: \"true\"}}\n"

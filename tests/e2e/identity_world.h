@@ -1,7 +1,7 @@
 #pragma once
 // The cluster of the tests of identity: one for all of them, brought up by the first, taken down after the last.
 //
-//   node1: mesh/client  mesh/near  plain/outsider        certificates live two minutes
+//   node1: mesh/client  mesh/near  plain/outsider        certificates live a minute
 //   node2: mesh/peer    mesh/far   plain/server
 //
 // Each pod of `mesh` has a service account of its own name. All serve HTTP on 8888 and echo TCP on 7000.
