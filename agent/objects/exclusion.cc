@@ -61,7 +61,7 @@ base::Result<uint16_t> parse_excluded_port(std::string_view word) {
   const auto port = word.size() <= kMaxWord ? parse_port(word) : std::nullopt;
   if (!port)
     return base::fail(base::ErrorKind::kInvalid,
-                      fmt::format("expected a port from 1 to 65535, found {}", quoted(word)));
+                      fmt::format("expected a port from 1 to 65535, found {}", in_quotes(word)));
   if (*port == kTunnelPort)
     return base::fail(base::ErrorKind::kInvalid, fmt::format("port {} is the mesh's own", kTunnelPort));
   return *port;
@@ -86,7 +86,7 @@ void read_bypass(const Labels& annotations, AnnotatedExclusions& out) {
     out.exclusions.inbound_ports = {0};
   } else if (out.problem.empty()) {
     out.problem =
-        fmt::format("annotation {}: expected true or false, found {}", kBypassInbound, quoted(found->second));
+        fmt::format("annotation {}: expected true or false, found {}", kBypassInbound, in_quotes(found->second));
   }
 }
 
@@ -105,7 +105,7 @@ base::Result<base::Cidr> parse_excluded_range(std::string_view word) {
   // A range that holds all IPv4 addresses among others is no range of one family.
   if (!range || (range->address.is_v4() && range->prefix_length < kV4Bits))
     return base::fail(base::ErrorKind::kInvalid,
-                      fmt::format("expected an address range such as 10.0.0.0/8, found {}", quoted(word)));
+                      fmt::format("expected an address range such as 10.0.0.0/8, found {}", in_quotes(word)));
   for (unsigned bit = range->prefix_length; bit < 128; ++bit)
     range->address.bytes[bit / 8] &= static_cast<uint8_t>(~(0x80U >> bit % 8));
   return *range;

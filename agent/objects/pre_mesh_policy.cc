@@ -41,10 +41,10 @@ base::Result<PreMeshPolicy> parse_pre_mesh_policy(std::string_view text) {
     if (time && *time > base::Nanos(0) && *time <= kMaxDrain) return PreMeshPolicy{.end_after = time};
     return base::fail(base::ErrorKind::kInvalid,
                       fmt::format("expected a time above 0 and up to {} after drain=, such as 30s, found {}",
-                                  duration_text(kMaxDrain), quoted(text)));
+                                  duration_text(kMaxDrain), in_quotes(text)));
   }
   return base::fail(base::ErrorKind::kInvalid,
-                    fmt::format("expected leave, cut or drain=TIME, found {}", quoted(text)));
+                    fmt::format("expected leave, cut or drain=TIME, found {}", in_quotes(text)));
 }
 
 std::string to_string(const PreMeshPolicy& policy) {

@@ -180,7 +180,7 @@ bool is_http_token(std::string_view text) {
          std::ranges::all_of(text, [&](char c) { return is_alnum(c) || kMarks.contains(c); });
 }
 
-std::string quoted(std::string_view word) {
+std::string in_quotes(std::string_view word) {
   constexpr size_t kMax = 64;
   std::string out = "\"";
   for (const char c : word.substr(0, kMax)) out += c >= ' ' && c <= '~' ? c : '?';

@@ -29,7 +29,7 @@ namespace weft::objects {
 
 [[nodiscard]] std::string lower_case(std::string_view text);
 // As a stranger's word may stand in a sentence: printable, and not too long.
-[[nodiscard]] std::string quoted(std::string_view word);
+[[nodiscard]] std::string in_quotes(std::string_view word);
 // Does `pattern` (exact, "*.suffix" or "*") cover `host`, which may be a pattern itself? Both in lower case.
 [[nodiscard]] bool host_covers(std::string_view pattern, std::string_view host);
 

@@ -105,7 +105,7 @@ TEST_F(IdentityFaultsTest, a_new_root_in_five_steps_under_load_loses_no_request)
   const Root fresh_root = make_root("second-root");
   const std::string marker = "plain-marker-of-a-rotation";
   auto wire = wire_between_nodes({marker});
-  const auto start = steady_clock::now();
+  const auto start = std::chrono::steady_clock::now();
   auto kept = load("far.mesh", 65, 10, marker), fresh = load("far.mesh", 65, 5, marker, {"-H", "Connection: close"});
   plug_in("root-cert.pem", old_root + fresh_root.certificate, "644");
   ASSERT_TRUE(eventually([] { return roots_trusted() == 2; }, seconds(10)));
@@ -117,7 +117,7 @@ TEST_F(IdentityFaultsTest, a_new_root_in_five_steps_under_load_loses_no_request)
         << pod << ": " << issuer_of(pod);
   plug_in("root-cert.pem", fresh_root.certificate, "644");
   ASSERT_TRUE(eventually([] { return roots_trusted() == 1; }, seconds(10)));
-  EXPECT_LT(steady_clock::now() - start, seconds(64)) << "the load has seen all steps";
+  EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(64)) << "the load has seen all steps";
   const Ends kept_ends = kept.get(), fresh_ends = fresh.get();
   wire->stop();
   EXPECT_EQ(failures_in(kept_ends), 0) << to_text(kept_ends);
