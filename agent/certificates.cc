@@ -100,7 +100,8 @@ Certificates::Certificates(base::Loop& loop, publish::Publisher& publisher, cons
   const CaOptions& ca = options.ca;
   if (ca.address.empty()) return;
   certs::GrpcCaOptions client;
-  client.endpoint = ca.address;
+  address_ = std::make_shared<certs::CaAddress>(ca.address);
+  client.address = address_;
   client.server_name = ca.name;
   client.token_file = ca.token_file;
   client.cluster = ca.cluster;
@@ -124,7 +125,9 @@ base::Status Certificates::follow_roots(const Options& options, const base::Cloc
 }
 
 void Certificates::want(const model::Snapshot& snapshot) {
-  if (service_) service_->want(snapshot);
+  if (!service_) return;
+  address_->learn(snapshot);
+  service_->want(snapshot);
 }
 
 void Certificates::stop() {

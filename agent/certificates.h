@@ -2,6 +2,7 @@
 // The room certs as the roles use it.
 #include <memory>
 
+#include "agent/certs/ca_address.h"
 #include "agent/certs/service.h"
 #include "agent/kube/reflector.h"
 #include "agent/mirror/config_map_file.h"
@@ -30,7 +31,8 @@ class Certificates {
   void describe(Report& report) const;
 
  private:
-  std::unique_ptr<certs::Service> service_;  // null: no CA
+  std::shared_ptr<certs::CaAddress> address_;  // null: no CA
+  std::unique_ptr<certs::Service> service_;    // the same
   std::unique_ptr<mirror::ConfigMapFile> roots_;
   std::unique_ptr<kube::Reflectors> reflectors_;
 };

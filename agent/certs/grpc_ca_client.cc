@@ -1,12 +1,12 @@
 #include "agent/certs/grpc_ca_client.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "agent/ca_wire/ca_wire.h"
 #include "agent/certs/answer.h"
 #include "agent/certs/files.h"
 #include "agent/certs/pem.h"
-#include "agent/grpc/client.h"
 #include "userspace-proxy/model/channel.h"
 
 namespace weft::certs {
@@ -63,9 +63,27 @@ base::Result<Answer> GrpcCaClient::request(const Ask& ask) {
                   {std::string(ca_wire::kClusterId), options_.cluster}};
   call.max_reply = 2 * model::kMaxChainBytes;
   TRY_ASSIGN(call.message, encode(ask, options_));
-  const grpc::Target target{options_.endpoint, ask.roots == nullptr ? "" : ask.roots->pem(),
-                            options_.server_name};
+  const std::vector<std::string> endpoints = options_.address->endpoints();
+  call.deadline = kAskTimeout / static_cast<int>(endpoints.size());
+  std::string before;  // what was tried in vain
+  for (const std::string& endpoint : endpoints) {
+    bool answered = false;
+    auto answer = ask_at(endpoint, ask, call, answered);
+    if (answered) return answer;
+    before += (before.empty() ? "" : "; ") + answer.error().what;
+    answer.error().what = before;
+    if (endpoint == endpoints.back()) return answer;
+  }
+  std::unreachable();
+}
+
+// `answered`: by the CA, if only with a no; the next address would say the same.
+base::Result<Answer> GrpcCaClient::ask_at(const std::string& endpoint, const Ask& ask, const grpc::Call& call,
+                                          bool& answered) const {
+  const grpc::Target target{endpoint, ask.roots == nullptr ? "" : ask.roots->pem(),
+                            options_.server_name.empty() ? options_.address->host() : options_.server_name};
   const grpc::Reply reply = grpc::call(target, call);
+  answered = reply || reply.error().from_peer;
   if (!reply) return std::unexpected(told(reply.error()));
   return decode_answer(*reply);
 }

@@ -13,6 +13,14 @@ namespace {
 
 const model::SpiffeId kWeb{"cluster.local", "dev", "web"};
 
+model::Snapshot with_service(const std::string& hostname, const std::vector<std::string>& addresses) {
+  model::Snapshot out;
+  model::Service& service = out.services.emplace_back();
+  service.hostname = hostname;
+  for (const std::string& address : addresses) service.addresses.push_back(base::Address::parse(address).value());
+  return out;
+}
+
 struct GrpcCaClientTest : testing::Test {
   void SetUp() override {
     grpc::ServerOptions options;
@@ -40,7 +48,7 @@ struct GrpcCaClientTest : testing::Test {
   }
   void write_token(const std::string& text) { std::ofstream(dir / "token") << text; }
   [[nodiscard]] GrpcCaOptions options() const {
-    return {.endpoint = server->address().to_string(),
+    return {.address = std::make_shared<CaAddress>(server->address().to_string()),
             .server_name = "ca.test",
             .token_file = dir / "token",
             .cluster = "east",
@@ -114,7 +122,7 @@ TEST_F(GrpcCaClientTest, come_again_soon_is_told_from_a_ca_that_is_away) {
   ASSERT_FALSE(got.has_value());
   EXPECT_EQ(got.error().kind, base::ErrorKind::kNotFound);
   auto nowhere = options();
-  nowhere.endpoint = "127.0.0.1:1";
+  nowhere.address = std::make_shared<CaAddress>("127.0.0.1:1");
   const auto away = GrpcCaClient(nowhere).request(ask());
   ASSERT_FALSE(away.has_value());
   EXPECT_NE(away.error().kind, base::ErrorKind::kNotFound);
@@ -133,6 +141,54 @@ TEST_F(GrpcCaClientTest, who_does_not_prove_to_be_the_ca_gets_no_token) {
   other.roots = nullptr;
   EXPECT_FALSE(GrpcCaClient(options()).request(other).has_value());
   EXPECT_EQ(authorization, "");
+}
+
+// The address of the Service, at the server's port; the name itself leads nowhere.
+TEST_F(GrpcCaClientTest, the_services_address_is_called_where_names_do_not_resolve) {
+  const auto address = std::make_shared<CaAddress>("ca.weft-test.invalid:" + std::to_string(server->address().port));
+  auto by_name = options();
+  by_name.address = address;
+  const auto before = GrpcCaClient(by_name).request(ask());
+  ASSERT_FALSE(before.has_value());
+  EXPECT_NE(before.error().what.find("look up ca.weft-test.invalid"), std::string::npos) << before.error().what;
+  address->learn(with_service("ca.weft-test.invalid", {"127.0.0.1"}));
+  const auto after = GrpcCaClient(by_name).request(ask());
+  EXPECT_TRUE(after.has_value()) << base::describe(after.error());
+}
+
+TEST_F(GrpcCaClientTest, the_name_has_to_be_the_cas_whatever_address_is_called) {
+  const auto address = std::make_shared<CaAddress>("ca.weft-test.invalid:" + std::to_string(server->address().port));
+  address->learn(with_service("ca.weft-test.invalid", {"127.0.0.1"}));
+  auto by_name = options();
+  by_name.address = address;
+  by_name.server_name = "";
+  const auto got = GrpcCaClient(by_name).request(ask());
+  ASSERT_FALSE(got.has_value()) << "its certificate says ca.test";
+  EXPECT_EQ(authorization, "");
+}
+
+TEST_F(GrpcCaClientTest, where_nobody_or_a_stranger_answers_the_next_address_is_asked) {
+  const auto local = std::make_shared<CaAddress>("localhost.localdomain:" + std::to_string(server->address().port));
+  local->learn(with_service("localhost.localdomain", {"127.0.0.2", "127.0.0.1"}));
+  auto two = options();
+  two.address = local;
+  EXPECT_TRUE(GrpcCaClient(two).request(ask()).has_value()) << "nobody listens at 127.0.0.2";
+}
+
+TEST_F(GrpcCaClientTest, a_no_of_the_ca_is_final_and_what_was_tried_in_vain_is_told) {
+  const auto address = std::make_shared<CaAddress>("ca.weft-test.invalid:" + std::to_string(server->address().port));
+  address->learn(with_service("ca.weft-test.invalid", {"127.0.0.1"}));
+  auto by_name = options();
+  by_name.address = address;
+  answer = std::unexpected(grpc::Failure{grpc::Code::kUnauthenticated, "request authenticate failure"});
+  const auto refused = GrpcCaClient(by_name).request(ask());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().kind, base::ErrorKind::kRefused);
+  server->stop();
+  const auto away = GrpcCaClient(by_name).request(ask());
+  ASSERT_FALSE(away.has_value());
+  for (const char* tried : {"127.0.0.1:", "look up ca.weft-test.invalid"})
+    EXPECT_NE(away.error().what.find(tried), std::string::npos) << away.error().what;
 }
 
 TEST_F(GrpcCaClientTest, an_answer_that_is_none_is_refused) {

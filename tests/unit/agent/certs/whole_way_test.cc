@@ -77,7 +77,7 @@ struct OurCa {
 // One proxy; the CA is asked at once, in the test's thread.
 struct Node final : DeskDoors {
   explicit Node(const OurCa& ca)
-      : client({.endpoint = ca.server.address().to_string(),
+      : client({.address = std::make_shared<CaAddress>(ca.server.address().to_string()),
                 .server_name = "ca.test",
                 .token_file = ca.dir / "token"}),
         desk(*this, ca.clock, [] { return 0.5; }) {
