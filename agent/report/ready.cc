@@ -17,7 +17,7 @@ constexpr size_t kMostBytes = 32u << 20;
 
 bool writer_lives(const objects::Node& report) {
   const procfs::ProcessKey writer{static_cast<pid_t>(report.at({"process", "pid"}).as_int()),
-                               static_cast<uint64_t>(report.at({"process", "startTicks"}).as_int())};
+                                  static_cast<uint64_t>(report.at({"process", "startTicks"}).as_int())};
   return writer.pid > 0 && procfs::find_process(writer.pid) == writer;
 }
 

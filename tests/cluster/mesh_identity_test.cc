@@ -130,5 +130,32 @@ TEST_F(MeshIdentityTest, the_gateway_proves_itself_to_strict_pods) {
   EXPECT_TRUE(eventually([&] { return plain_caller() == 0; }));
 }
 
+// Neither the API server nor the CA is found by a name: a node that boots with the only DNS pod would wait for it.
+TEST_F(MeshIdentityTest, a_gateway_that_begins_while_no_name_resolves_has_its_certificate_and_serves) {
+  const auto dns = [](const char* replicas) {
+    return lab().kubectl({"scale", "deployment/coredns", "-n", "kube-system", "--replicas", replicas}).ok();
+  };
+  const auto resolves = [] {
+    const KubeLab::Words ask = {"curl", "-s", "-m", "2", "-o", "/dev/null", "http://far.mesh.svc.cluster.local:8888/"};
+    return lab().exec("mesh", "client", ask).exit_code == 0;
+  };
+  const auto gateway = [](const KubeLab::Words& verb) {
+    KubeLab::Words words = {"rollout"};
+    words.insert(words.end(), verb.begin(), verb.end());
+    words.insert(words.end(), {"deployment/istio-ingressgateway", "-n", "istio-system"});
+    return lab().kubectl(words);
+  };
+  ASSERT_TRUE(eventually(resolves));
+  EXPECT_TRUE(dns("0"));
+  EXPECT_TRUE(eventually([&] { return !resolves(); }, seconds(40)));
+  EXPECT_TRUE(gateway({"restart"}).ok());
+  const Answer ready = gateway({"status", "--timeout=40s"});
+  EXPECT_TRUE(ready.ok()) << ready.out << ready.err;
+  EXPECT_EQ(statuses(20), (Statuses{{"200", 20}}));
+  EXPECT_FALSE(resolves()) << "all the while";
+  EXPECT_TRUE(dns("2"));
+  EXPECT_TRUE(eventually(resolves, seconds(40)));
+}
+
 }  // namespace
 }  // namespace weft::test
