@@ -6,13 +6,7 @@
 namespace weft::certs {
 namespace {
 
-constexpr size_t kMostKnown = 2;  // one of each family
-
-std::string host_of(const std::string& endpoint) {
-  std::string host = endpoint.substr(0, endpoint.rfind(':'));
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  return host;
-}
+constexpr size_t kMostKnown = 2;  // a Service has at most one of each family
 
 // "control.weft-system.svc" names the host "control.weft-system.svc.cluster.local". One label alone names nobody: which
 // namespace it means depends on who asks.
@@ -23,19 +17,18 @@ bool names(std::string_view host, std::string_view service) {
 
 }  // namespace
 
+// What is no endpoint is left to who calls it: he has the words for it.
 CaAddress::CaAddress(std::string endpoint)
-    : endpoint_(std::move(endpoint)),
-      host_(host_of(endpoint_)),
-      port_(endpoint_.substr(std::min(endpoint_.rfind(':'), endpoint_.size() - 1) + 1)) {}
+    : endpoint_(std::move(endpoint)), parts_(grpc::split_endpoint(endpoint_).value_or(grpc::Endpoint{})) {}
 
 void CaAddress::learn(const model::Snapshot& snapshot) {
   std::vector<std::string> known;
   const auto service =
-      std::ranges::find_if(snapshot.services, [this](const auto& one) { return names(host_, one.hostname); });
+      std::ranges::find_if(snapshot.services, [this](const auto& one) { return names(parts_.host, one.hostname); });
   if (service != snapshot.services.end())
     for (const base::Address& address : service->addresses)
       if (known.size() < kMostKnown)
-        known.push_back((address.is_v4() ? address.to_string() : "[" + address.to_string() + "]") + ":" + port_);
+        known.push_back((address.is_v4() ? address.to_string() : "[" + address.to_string() + "]") + ":" + parts_.port);
   const base::MutexLock lock(mutex_);
   known_ = std::move(known);
 }

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/grpc/endpoint.h"
 #include "userspace-proxy/base/mutex.h"
 #include "userspace-proxy/model/snapshot.h"
 
@@ -22,10 +23,11 @@ class CaAddress {
   // In the order in which to try them, at most three: the Service's addresses first, the endpoint last. Never empty.
   [[nodiscard]] std::vector<std::string> endpoints() const;
   // What a certificate has to say there, unless another name was asked for.
-  [[nodiscard]] const std::string& host() const { return host_; }
+  [[nodiscard]] const std::string& host() const { return parts_.host; }
 
  private:
-  const std::string endpoint_, host_, port_;
+  const std::string endpoint_;
+  const grpc::Endpoint parts_;
   mutable base::Mutex mutex_;
   std::vector<std::string> known_ GUARDED_BY(mutex_);
 };

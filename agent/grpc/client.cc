@@ -9,6 +9,7 @@
 #include <array>
 #include <charconv>
 
+#include "agent/grpc/endpoint.h"
 #include "agent/grpc/frame.h"
 #include "agent/grpc/h2.h"
 #include "userspace-proxy/base/fd.h"
@@ -18,19 +19,6 @@ namespace {
 
 constexpr size_t kMaxHeaders = 64 * 1024;  // bytes of all header lists of a reply
 constexpr size_t kMaxAddresses = 8;        // tried for one name
-
-struct Endpoint {
-  std::string host, port;
-};
-
-base::Result<Endpoint> split(const std::string& endpoint) {
-  const size_t colon = endpoint.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == endpoint.size())
-    return base::fail(base::ErrorKind::kInvalid, fmt::format("endpoint \"{}\" is not host:port", endpoint));
-  std::string host = endpoint.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  return Endpoint{std::move(host), endpoint.substr(colon + 1)};
-}
 
 base::Result<base::Fd> connect_one(const addrinfo& address, base::Instant deadline) {
   base::Fd fd(::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -209,7 +197,7 @@ CallError as_call_error(base::Error error) {
 }
 
 base::Status exchange_with(const Target& target, Exchange& exchange, base::Instant deadline) {
-  TRY_ASSIGN(const Endpoint endpoint, split(target.endpoint));
+  TRY_ASSIGN(const Endpoint endpoint, split_endpoint(target.endpoint));
   TRY_ASSIGN(auto context, client_context(target.roots_pem));
   TRY_ASSIGN(const base::Fd fd, connect_to(endpoint, deadline));
   const std::string& name = target.server_name.empty() ? endpoint.host : target.server_name;

@@ -7,44 +7,41 @@
 #include "agent/grpc/server.h"
 #include "tests/support/scratch_dir.h"
 #include "tests/unit/agent/certs/authority.h"
+#include "tests/unit/agent/certs/services.h"
 
 namespace weft::certs {
 namespace {
 
 const model::SpiffeId kWeb{"cluster.local", "dev", "web"};
 
-model::Snapshot with_service(const std::string& hostname, const std::vector<std::string>& addresses) {
-  model::Snapshot out;
-  model::Service& service = out.services.emplace_back();
-  service.hostname = hostname;
-  for (const std::string& address : addresses) service.addresses.push_back(base::Address::parse(address).value());
-  return out;
-}
-
 struct GrpcCaClientTest : testing::Test {
   void SetUp() override {
-    grpc::ServerOptions options;
-    options.listen = base::SocketAddress::parse("127.0.0.1:0").value();
-    server = std::make_unique<grpc::Server>(options);
-    const auto its_key = new_key();
-    const auto now = base::SystemClock().wall_now();
-    const Wish wish{
-        .names = "DNS:ca.test", .begin = now - std::chrono::hours(1), .end = now + std::chrono::hours(1)};
-    ASSERT_TRUE(server->set_certificate(authority.sign(*its_key, wish), grpc::write_private_key(*its_key)));
-    server->handle(std::string(ca_wire::kCreateCertificate),
-                   [this](const grpc::Request& request) -> grpc::Answer {
-                     EXPECT_TRUE(heard.ParseFromString(request.message));
-                     authorization = grpc::find(request.metadata, "authorization");
-                     cluster = grpc::find(request.metadata, "clusterid");
-                     return answer;
-                   });
-    ASSERT_TRUE(server->start());
+    server = serve("127.0.0.1:0", authority);
+    ASSERT_NE(server, nullptr);
     write_token("secret-1");
     roots = *Roots::parse(authority.pem());
     ca_wire::CertificateResponse response;
     response.add_cert_chain("leaf");
     response.add_cert_chain("root");
     answer = response.SerializeAsString();
+  }
+  // One that says it is ca.test, by the word of `by`; null: it cannot listen there.
+  std::unique_ptr<grpc::Server> serve(const std::string& listen, const Authority& by) {
+    grpc::ServerOptions options;
+    options.listen = base::SocketAddress::parse(listen).value();
+    auto out = std::make_unique<grpc::Server>(options);
+    const auto its_key = new_key();
+    const auto now = base::SystemClock().wall_now();
+    const Wish wish{
+        .names = "DNS:ca.test", .begin = now - std::chrono::hours(1), .end = now + std::chrono::hours(1)};
+    EXPECT_TRUE(out->set_certificate(by.sign(*its_key, wish), grpc::write_private_key(*its_key)));
+    out->handle(std::string(ca_wire::kCreateCertificate), [this](const grpc::Request& request) -> grpc::Answer {
+      EXPECT_TRUE(heard.ParseFromString(request.message));
+      authorization = grpc::find(request.metadata, "authorization");
+      cluster = grpc::find(request.metadata, "clusterid");
+      return answer;
+    });
+    return out->start() ? std::move(out) : nullptr;
   }
   void write_token(const std::string& text) { std::ofstream(dir / "token") << text; }
   [[nodiscard]] GrpcCaOptions options() const {
@@ -53,6 +50,14 @@ struct GrpcCaClientTest : testing::Test {
             .token_file = dir / "token",
             .cluster = "east",
             .validity_seconds = 120};
+  }
+  // By a name that leads nowhere; the Service of that name, once it is learnt, has these addresses, at the server's port.
+  [[nodiscard]] GrpcCaOptions by_name(const std::vector<std::string>& addresses) const {
+    const auto address = std::make_shared<CaAddress>("ca.weft-test.invalid:" + std::to_string(server->address().port));
+    address->learn(with_services({{"ca.weft-test.invalid", addresses}}));
+    auto out = options();
+    out.address = address;
+    return out;
   }
   [[nodiscard]] Ask ask() const { return {1, kWeb, request_for(*key), roots}; }
 
@@ -143,49 +148,41 @@ TEST_F(GrpcCaClientTest, who_does_not_prove_to_be_the_ca_gets_no_token) {
   EXPECT_EQ(authorization, "");
 }
 
-// The address of the Service, at the server's port; the name itself leads nowhere.
 TEST_F(GrpcCaClientTest, the_services_address_is_called_where_names_do_not_resolve) {
-  const auto address = std::make_shared<CaAddress>("ca.weft-test.invalid:" + std::to_string(server->address().port));
-  auto by_name = options();
-  by_name.address = address;
-  const auto before = GrpcCaClient(by_name).request(ask());
+  const auto before = GrpcCaClient(by_name({})).request(ask());
   ASSERT_FALSE(before.has_value());
   EXPECT_NE(before.error().what.find("look up ca.weft-test.invalid"), std::string::npos) << before.error().what;
-  address->learn(with_service("ca.weft-test.invalid", {"127.0.0.1"}));
-  const auto after = GrpcCaClient(by_name).request(ask());
+  const auto after = GrpcCaClient(by_name({"127.0.0.1"})).request(ask());
   EXPECT_TRUE(after.has_value()) << base::describe(after.error());
 }
 
 TEST_F(GrpcCaClientTest, the_name_has_to_be_the_cas_whatever_address_is_called) {
-  const auto address = std::make_shared<CaAddress>("ca.weft-test.invalid:" + std::to_string(server->address().port));
-  address->learn(with_service("ca.weft-test.invalid", {"127.0.0.1"}));
-  auto by_name = options();
-  by_name.address = address;
-  by_name.server_name = "";
-  const auto got = GrpcCaClient(by_name).request(ask());
-  ASSERT_FALSE(got.has_value()) << "its certificate says ca.test";
+  auto unnamed = by_name({"127.0.0.1"});
+  unnamed.server_name = "";
+  ASSERT_FALSE(GrpcCaClient(unnamed).request(ask()).has_value()) << "its certificate says ca.test";
   EXPECT_EQ(authorization, "");
 }
 
-TEST_F(GrpcCaClientTest, where_nobody_or_a_stranger_answers_the_next_address_is_asked) {
-  const auto local = std::make_shared<CaAddress>("localhost.localdomain:" + std::to_string(server->address().port));
-  local->learn(with_service("localhost.localdomain", {"127.0.0.2", "127.0.0.1"}));
-  auto two = options();
-  two.address = local;
-  EXPECT_TRUE(GrpcCaClient(two).request(ask()).has_value()) << "nobody listens at 127.0.0.2";
+TEST_F(GrpcCaClientTest, where_nobody_answers_the_next_address_is_asked) {
+  EXPECT_TRUE(GrpcCaClient(by_name({"127.0.0.2", "127.0.0.1"})).request(ask()).has_value());
+}
+
+TEST_F(GrpcCaClientTest, a_stranger_at_the_first_address_gets_no_token_and_the_next_one_is_asked) {
+  const auto other = serve("127.0.0.2:" + std::to_string(server->address().port), stranger);
+  ASSERT_NE(other, nullptr);
+  ASSERT_FALSE(GrpcCaClient(by_name({"127.0.0.2"})).request(ask()).has_value());
+  EXPECT_EQ(authorization, "");
+  EXPECT_TRUE(GrpcCaClient(by_name({"127.0.0.2", "127.0.0.1"})).request(ask()).has_value());
 }
 
 TEST_F(GrpcCaClientTest, a_no_of_the_ca_is_final_and_what_was_tried_in_vain_is_told) {
-  const auto address = std::make_shared<CaAddress>("ca.weft-test.invalid:" + std::to_string(server->address().port));
-  address->learn(with_service("ca.weft-test.invalid", {"127.0.0.1"}));
-  auto by_name = options();
-  by_name.address = address;
   answer = std::unexpected(grpc::Failure{grpc::Code::kUnauthenticated, "request authenticate failure"});
-  const auto refused = GrpcCaClient(by_name).request(ask());
+  const auto refused = GrpcCaClient(by_name({"127.0.0.1"})).request(ask());
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().kind, base::ErrorKind::kRefused);
+  const auto gone = by_name({"127.0.0.1"});
   server->stop();
-  const auto away = GrpcCaClient(by_name).request(ask());
+  const auto away = GrpcCaClient(gone).request(ask());
   ASSERT_FALSE(away.has_value());
   for (const char* tried : {"127.0.0.1:", "look up ca.weft-test.invalid"})
     EXPECT_NE(away.error().what.find(tried), std::string::npos) << away.error().what;
